@@ -1,0 +1,121 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let checked: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),  // ~Escapable views returned from inits and getters
+    .treatAllWarnings(as: .error),
+]
+// Sources; tests use `checked`. Small functions of one room are inlined into another's: the rooms are
+// one program, and a call per byte would cost more than the room's work.
+let strict =
+    checked + [
+        .strictMemorySafety(),
+        .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+    ]
+let careful: [CSetting] = [
+    .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+]
+
+/// A room of the house: what it may import stands in `dependencies`; TidyTests holds the same table.
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "midreg",
+    products: [
+        .executable(name: "midreg", targets: ["midreg"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CScan", cSettings: careful),
+        .target(name: "CLinux", cSettings: careful),
+        .target(name: "CTOML"),
+
+        room("Bytes", ["CScan"]),
+        room("Keys", ["Bytes"]),
+        room("SIPMessage", ["Bytes"]),
+        room("Registration", ["SIPMessage", "Keys", "Bytes"]),
+        room("Forwarding", ["SIPMessage", "Keys", "Bytes"]),
+        room("SIPTransaction", ["SIPMessage", "Keys", "Bytes"]),
+        room("DigestAuth", ["SIPMessage", "Bytes", "COpenSSL"]),
+        room(
+            "MidRegistrarCore",
+            ["Registration", "Forwarding", "SIPTransaction", "SIPMessage", "Keys", "Bytes"]),
+        room("Configuration", ["CTOML", "Bytes"]),
+        room("Transport", ["CLinux", "Bytes"]),
+        room("ContactStore", ["CLMDB", "Registration", "Bytes"]),
+        room(
+            "Telemetry",
+            ["MidRegistrarCore", "Bytes", .product(name: "Logging", package: "swift-log")]),
+        room(
+            "Appliance",
+            [
+                "Configuration", "Transport", "ContactStore", "Telemetry", "MidRegistrarCore",
+                "Registration", "Forwarding", "SIPTransaction", "DigestAuth", "SIPMessage", "Keys",
+                "Bytes",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ]),
+        room(
+            "Demonstration",
+            ["Appliance", "Configuration", "Transport", "DigestAuth", "SIPMessage", "Bytes"]),
+        .executableTarget(
+            name: "midreg",
+            dependencies: [
+                "Appliance", "Configuration", "Demonstration",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: strict),
+
+        .target(name: "CMallocCount", path: "Tests/CMallocCount", cSettings: careful),
+        .testTarget(name: "BytesTests", dependencies: ["Bytes"], swiftSettings: checked),
+        .testTarget(name: "KeysTests", dependencies: ["Keys", "Bytes"], swiftSettings: checked),
+        .testTarget(
+            name: "SIPMessageTests", dependencies: ["SIPMessage", "Bytes", "CMallocCount"],
+            swiftSettings: checked),
+        .testTarget(
+            name: "RegistrationTests",
+            dependencies: ["Registration", "SIPMessage", "Keys", "Bytes"],
+            swiftSettings: checked),
+        .testTarget(
+            name: "MidRegistrarCoreTests",
+            dependencies: [
+                "MidRegistrarCore", "Registration", "Forwarding", "SIPTransaction", "SIPMessage",
+                "Keys", "Bytes", "CMallocCount",
+            ],
+            swiftSettings: checked),
+        .testTarget(
+            name: "ConfigurationTests", dependencies: ["Configuration", "Bytes"],
+            swiftSettings: checked),
+        .testTarget(
+            name: "TransportTests", dependencies: ["Transport", "Bytes"], swiftSettings: checked),
+        .testTarget(
+            name: "ContactStoreTests", dependencies: ["ContactStore", "Registration", "Bytes"],
+            swiftSettings: checked),
+        .testTarget(
+            name: "TelemetryTests", dependencies: ["Telemetry", "MidRegistrarCore", "Bytes"],
+            swiftSettings: checked),
+        .testTarget(
+            name: "ApplianceTests",
+            dependencies: [
+                "Appliance", "Configuration", "ContactStore", "DigestAuth", "Demonstration",
+                "SIPMessage", "Transport",
+            ],
+            swiftSettings: checked),
+        .testTarget(name: "TidyTests", swiftSettings: checked),
+        .testTarget(name: "EndToEndTests", swiftSettings: checked),
+    ],
+    cxxLanguageStandard: .cxx17
+)

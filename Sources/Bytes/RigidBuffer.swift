@@ -1,0 +1,59 @@
+internal import Glibc
+
+/// A fixed number of elements in memory that is taken once, zeroed, and given back at the end.
+///
+/// Pages that were never touched cost nothing, so a table may be sized for its bound.
+@safe package struct RigidBuffer<Element: BitwiseCopyable>: ~Copyable {
+    private let base: UnsafeMutablePointer<Element>
+    /// The number of elements.
+    package let count: Int
+
+    /// - Parameters:
+    ///   - count: the number of elements, at least 1.
+    ///   - zeroed: an element of which all bytes are 0; it shows that such bytes are a value.
+    package init(count: Int, zeroed: Element) {
+        precondition(count > 0, "a buffer holds something")
+        guard let memory = unsafe calloc(count, MemoryLayout<Element>.stride) else {
+            preconditionFailure("memory for a table is there at start")
+        }
+        // SAFETY: calloc's memory is aligned for every element that is stored here, and zero bytes
+        // are a value of it.
+        unsafe base = memory.bindMemory(to: Element.self, capacity: count)
+        self.count = count
+    }
+
+    deinit { unsafe free(base) }
+
+    package subscript(index: Int) -> Element {
+        get {
+            precondition(index >= 0 && index < count, "the index lies inside")
+            return unsafe base[index]
+        }
+        set {
+            precondition(index >= 0 && index < count, "the index lies inside")
+            unsafe base[index] = newValue
+        }
+    }
+
+    /// The elements of `range`, to be read in place.
+    @_lifetime(borrow self)
+    package func span(_ range: ByteRange) -> Span<Element> {
+        precondition(range.end <= count, "the range lies inside")
+        let span = unsafe Span(_unsafeStart: base + range.start, count: range.count)
+        return unsafe _overrideLifetime(span, borrowing: self)
+    }
+}
+
+extension RigidBuffer where Element == UInt8 {
+    /// Copies all of `bytes` to `offset`.
+    package mutating func copy(_ bytes: Span<UInt8>, to offset: Int) {
+        precondition(offset >= 0 && bytes.count <= count - offset, "the copy fits")
+        // SAFETY: the check above; the source is borrowed and cannot be this buffer.
+        unsafe bytes.withUnsafeBufferPointer { source in
+            guard let from = source.baseAddress else { return }
+            unsafe memcpy(base + offset, from, source.count)
+        }
+    }
+}
+
+extension RigidBuffer: @unchecked Sendable {}

@@ -1,0 +1,79 @@
+internal import CScan
+
+// The few places where bytes are read by more than one at a time. Each checks its bounds once and
+// then calls an inline C function; everything above reads bytes through these or through the
+// checked subscript.
+extension Span<UInt8> {
+    /// Eight bytes from `offset`, least significant first.
+    ///
+    /// - Precondition: eight bytes are there.
+    package func load64(at offset: Int) -> UInt64 {
+        precondition(offset >= 0 && offset <= count - 8, "eight bytes are there")
+        // SAFETY: the check above.
+        return unsafe withUnsafeBufferPointer { bytes in
+            guard let base = bytes.baseAddress else { return 0 }
+            return unsafe midreg_load64(base + offset)
+        }
+    }
+
+    /// Whether `range` holds the same bytes as `otherRange` of `other`.
+    package func same(
+        _ range: ByteRange, as other: Span<UInt8>, _ otherRange: ByteRange
+    ) -> Bool {
+        guard range.count == otherRange.count else { return false }
+        precondition(range.end <= count && otherRange.end <= other.count, "ranges lie inside")
+        if range.isEmpty { return true }
+        // SAFETY: both ranges lie inside their spans.
+        return unsafe withUnsafeBufferPointer { mine in
+            unsafe other.withUnsafeBufferPointer { theirs in
+                guard let a = mine.baseAddress, let b = theirs.baseAddress else { return false }
+                return unsafe midreg_same(a + range.start, b + otherRange.start, range.count) != 0
+            }
+        }
+    }
+
+    /// Whether both hold the same bytes.
+    package func same(as other: Span<UInt8>) -> Bool {
+        same(ByteRange(0, count), as: other, ByteRange(0, other.count))
+    }
+
+    /// The offset of the first of four bytes in `start..<end`, or `end`.
+    package func find(
+        _ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8, from start: Int, to end: Int
+    ) -> Int {
+        precondition(start >= 0 && start <= end && end <= count, "the range lies inside")
+        guard end + 16 <= count else {
+            var at = start
+            while at < end {
+                let byte = self[at]
+                if byte == a || byte == b || byte == c || byte == d { return at }
+                at += 1
+            }
+            return end
+        }
+        // SAFETY: the range lies inside and sixteen bytes may be read past it.
+        return unsafe withUnsafeBufferPointer { bytes in
+            guard let base = bytes.baseAddress else { return end }
+            return unsafe start + midreg_find_any4(base + start, end - start, a, b, c, d)
+        }
+    }
+
+    /// The offset of the first control byte (not HT) in `start..<end`, or `end`.
+    package func findControl(from start: Int, to end: Int) -> Int {
+        precondition(start >= 0 && start <= end && end <= count, "the range lies inside")
+        guard end + 16 <= count else {
+            var at = start
+            while at < end {
+                let byte = self[at]
+                if (byte < 0x20 && byte != 0x09) || byte == 0x7F { return at }
+                at += 1
+            }
+            return end
+        }
+        // SAFETY: the range lies inside and sixteen bytes may be read past it.
+        return unsafe withUnsafeBufferPointer { bytes in
+            guard let base = bytes.baseAddress else { return end }
+            return unsafe start + midreg_find_control(base + start, end - start)
+        }
+    }
+}

@@ -1,0 +1,4 @@
+#ifndef MIDREG_LINUX_H
+#define MIDREG_LINUX_H
+
+#endif

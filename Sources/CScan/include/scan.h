@@ -1,0 +1,80 @@
+#ifndef MIDREG_SCAN_H
+#define MIDREG_SCAN_H
+
+#include <stdint.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+// Each function reads at most the bytes its comment names; the caller (Sources/Bytes) has checked
+// that they are there.
+
+/// Eight bytes, least significant first.
+static inline uint64_t midreg_load64(const uint8_t *_Nonnull p) {
+    uint64_t value;
+    memcpy(&value, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = __builtin_bswap64(value);
+#endif
+    return value;
+}
+
+/// Whether `count` bytes are the same.
+static inline int midreg_same(
+    const uint8_t *_Nonnull a, const uint8_t *_Nonnull b, long count) {
+    return memcmp(a, b, (size_t)count) == 0;
+}
+
+/// The offset of the first byte among `count` that is one of four, or `count`.
+/// Reads up to 15 bytes past `count`, which the caller has as padding.
+static inline long midreg_find_any4(
+    const uint8_t *_Nonnull p, long count, uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
+#if defined(__SSE2__)
+    const __m128i va = _mm_set1_epi8((char)a), vb = _mm_set1_epi8((char)b);
+    const __m128i vc = _mm_set1_epi8((char)c), vd = _mm_set1_epi8((char)d);
+    for (long i = 0; i < count; i += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(p + i));
+        __m128i hit = _mm_or_si128(
+            _mm_or_si128(_mm_cmpeq_epi8(x, va), _mm_cmpeq_epi8(x, vb)),
+            _mm_or_si128(_mm_cmpeq_epi8(x, vc), _mm_cmpeq_epi8(x, vd)));
+        int mask = _mm_movemask_epi8(hit);
+        if (mask != 0) {
+            long at = i + __builtin_ctz((unsigned)mask);
+            return at < count ? at : count;
+        }
+    }
+    return count;
+#else
+    for (long i = 0; i < count; i++)
+        if (p[i] == a || p[i] == b || p[i] == c || p[i] == d) return i;
+    return count;
+#endif
+}
+
+/// The offset of the first control byte (below 0x20 but for HT, or 0x7F) among `count`, or `count`.
+/// Reads up to 15 bytes past `count`, which the caller has as padding.
+static inline long midreg_find_control(const uint8_t *_Nonnull p, long count) {
+#if defined(__SSE2__)
+    const __m128i low = _mm_set1_epi8(0x1F), tab = _mm_set1_epi8(0x09);
+    const __m128i del = _mm_set1_epi8(0x7F);
+    for (long i = 0; i < count; i += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(p + i));
+        __m128i below = _mm_cmpeq_epi8(_mm_min_epu8(x, low), x);
+        __m128i hit = _mm_or_si128(
+            _mm_andnot_si128(_mm_cmpeq_epi8(x, tab), below), _mm_cmpeq_epi8(x, del));
+        int mask = _mm_movemask_epi8(hit);
+        if (mask != 0) {
+            long at = i + __builtin_ctz((unsigned)mask);
+            return at < count ? at : count;
+        }
+    }
+    return count;
+#else
+    for (long i = 0; i < count; i++)
+        if ((p[i] < 0x20 && p[i] != 0x09) || p[i] == 0x7F) return i;
+    return count;
+#endif
+}
+
+#endif

@@ -1,0 +1,85 @@
+internal import Bytes
+
+/// What a worker counts: each case is one cell, only ever added to.
+///
+/// The names and labels under which an operator sees them stand in Telemetry's catalogue.
+package enum Counter: Int, CaseIterable, Sendable {
+    // Messages in and out.
+    case receivedRequests, receivedResponses, receivedKeepAlives, sentMessages, receivedBytes
+    case sentBytes, kernelDrops, sendFailures, handedOver, handoverRefused
+
+    // Dropped without an answer.
+    case droppedMalformed, droppedNoVia, droppedForeignResponse, droppedSealBroken
+    case droppedMailboxFull, droppedOutboxFull, droppedCopyTooSoon, droppedCopyCommitting
+    case droppedAck, droppedNoRoute, droppedOversized, droppedMaxForwardsInResponse
+    case droppedBadAddress
+
+    // REGISTER by decision.
+    case registerAbsorbed, registerAbsorbedCopy, registerRelayed, registerRejected
+    case relayNewContact, relayMainDue, relayFlowChanged, relayCallIDChanged, relaySequence
+    case relayContactChanged, relayRemoval, relayFetch, relayDirty, relaySeveralVias
+    case relayStoreDown, relayCopy
+    case rejectMalformed, rejectIntervalTooBrief, rejectExtension, rejectTooManyContacts
+    case rejectTableFull, rejectInFlight, rejectReordered, rejectMaxForwards, rejectScheme
+    case rejectForbidden, rejectNotFound, rejectUnavailable, rejectFlowFailed, rejectMethod
+    case rejectVersion, rejectTooLarge
+
+    // Answers of the main registrar to REGISTER.
+    case mainAnswer1xx, mainAnswer200, mainAnswer2xx, mainAnswer3xx, mainAnswer401, mainAnswer403
+    case mainAnswer404, mainAnswer407, mainAnswer423, mainAnswer4xx, mainAnswer500
+    case mainAnswer503, mainAnswer5xx, mainAnswer6xx
+    case mainDuplicate, mainStale, mainWithoutEntry, mainUnchallenged, mainDroppedContact
+    case mainShortened
+
+    // Bindings.
+    case bindingsAdded, bindingsRefreshedAtMain, bindingsRemoved, bindingsExpired
+    case bindingsVolatile
+    case ownRemovalSent, ownRemovalDone, ownRemovalRefused, ownRemovalUnanswered
+    case ownRemovalStopped
+
+    // Requests other than REGISTER.
+    case callsToPhone, callsToMain, callsInDialog, callsCancel, callsAck, callsForbidden
+    case callsUnknownID, callsOrphan, callsGone, callResponses, optionsAnswered
+
+    // Commits, as the worker sees them.
+    case factsStaged, commitsAcknowledged, commitsFailed
+
+    // Time from receiving a REGISTER to its answer, in buckets; see `LatencyBuckets`.
+    case absorbedUnder50us, absorbedUnder100us, absorbedUnder250us, absorbedUnder500us
+    case absorbedUnder1ms, absorbedUnder2500us, absorbedUnder5ms, absorbedUnder10ms
+    case absorbedUnder25ms, absorbedUnder100ms, absorbedUnder1s, absorbedSlower
+    case absorbedMicroseconds
+    case relayedUnder1ms, relayedUnder2500us, relayedUnder5ms, relayedUnder10ms
+    case relayedUnder25ms, relayedUnder50ms, relayedUnder100ms, relayedUnder250ms
+    case relayedUnder500ms, relayedUnder1s, relayedUnder4s, relayedSlower
+    case relayedMilliseconds
+
+    // Work.
+    case rounds, busyMicroseconds, mailboxMessages
+}
+
+/// What a worker has at the moment, told once a round.
+package enum Gauge: Int, CaseIterable, Sendable {
+    case bindings, bindingsDirty, addressesOfRecord, removalsOwed, relaysInFlight, repliesHeld
+    case storeDown
+}
+
+/// The counters and gauges of one worker: plain cells, written by nobody else.
+package struct Counters: ~Copyable {
+    private var cells: RigidBuffer<UInt64>
+    private var gauges: RigidBuffer<UInt64>
+
+    package init() {
+        cells = RigidBuffer(count: Counter.allCases.count, zeroed: 0)
+        gauges = RigidBuffer(count: Gauge.allCases.count, zeroed: 0)
+    }
+
+    package mutating func add(_ counter: Counter, _ amount: UInt64 = 1) {
+        cells[counter.rawValue] &+= amount
+    }
+
+    package mutating func set(_ gauge: Gauge, _ value: UInt64) { gauges[gauge.rawValue] = value }
+
+    package subscript(counter: Counter) -> UInt64 { cells[counter.rawValue] }
+    package subscript(gauge: Gauge) -> UInt64 { gauges[gauge.rawValue] }
+}

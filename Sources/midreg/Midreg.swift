@@ -1,0 +1,1 @@
+@main struct Midreg { static func main() {} }
