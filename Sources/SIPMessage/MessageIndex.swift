@@ -1,0 +1,94 @@
+package import Bytes
+
+/// One header field of a message: what it is and where it lies.
+package struct HeaderField: BitwiseCopyable, Sendable {
+    package let name: HeaderName
+    /// The whole field with its line end, folds included.
+    package let line: ByteRange
+    /// The value without white space at its ends; folds stay inside.
+    package let value: ByteRange
+}
+
+/// Where everything of one message lies: offsets into the caller's bytes, in a fixed room that is
+/// used again for the next message. Filled by ``MessageParser``.
+package struct MessageIndex: ~Copyable {
+    /// More header fields than any phone or registrar sends.
+    package static let headersMax = 128
+
+    package internal(set) var isRequest = false
+    /// The method of the request, or of the CSeq of a response.
+    package internal(set) var method = Method.other
+    package internal(set) var methodName = ByteRange.none
+    package internal(set) var requestURI = ByteRange.none
+    package internal(set) var statusCode = 0
+    /// Start line with its line end.
+    package internal(set) var startLine = ByteRange.none
+    package internal(set) var count = 0
+    /// The empty line that ends the header, with its line end.
+    package internal(set) var headerEnd = ByteRange.none
+    package internal(set) var body = ByteRange.none
+
+    package internal(set) var sequenceNumber: UInt32 = 0
+    package internal(set) var sequenceMethod = ByteRange.none
+    /// The CSeq number's digits, for copies.
+    package internal(set) var sequenceDigits = ByteRange.none
+    /// The sum of the Via values; several may stand in one field.
+    package internal(set) var viaFields = 0
+
+    var fields = InlineArray<128, HeaderField>(
+        repeating: HeaderField(name: .other, line: .none, value: .none))
+    /// The index of the first field of each known name, or 255.
+    var firsts = InlineArray<33, UInt8>(repeating: 255)
+
+    package init() {}
+
+    package subscript(index: Int) -> HeaderField {
+        precondition(index < count, "the field is there")
+        return fields[index]
+    }
+
+    /// The index of the first field called `name`.
+    package func first(_ name: HeaderName) -> Int? {
+        precondition(name != .other, "a name is asked for")
+        let index = firsts[Int(name.rawValue)]
+        return index == 255 ? nil : Int(index)
+    }
+
+    /// The value of the first field called `name`.
+    package func value(_ name: HeaderName) -> ByteRange? {
+        guard let index = first(name) else { return nil }
+        return fields[index].value
+    }
+
+    package func has(_ name: HeaderName) -> Bool { first(name) != nil }
+
+    mutating func reset() {
+        isRequest = false
+        method = .other
+        methodName = .none
+        requestURI = .none
+        statusCode = 0
+        startLine = .none
+        count = 0
+        headerEnd = .none
+        body = .none
+        sequenceNumber = 0
+        sequenceMethod = .none
+        sequenceDigits = .none
+        viaFields = 0
+        for index in firsts.indices { firsts[index] = 255 }
+    }
+
+    /// Adds a field; `false` if a name that may stand once stands there again.
+    mutating func add(_ field: HeaderField) -> Bool {
+        fields[count] = field
+        count += 1
+        guard field.name != .other else { return true }
+        let slot = Int(field.name.rawValue)
+        if firsts[slot] == 255 {
+            firsts[slot] = UInt8(truncatingIfNeeded: count - 1)
+            return true
+        }
+        return !field.name.isSingle
+    }
+}

@@ -1,0 +1,143 @@
+package import Bytes
+
+/// One element of To, From, Contact, Route, Record-Route, Path: `name-addr` or `addr-spec` with
+/// header parameters (RFC 3261 §20.10).
+package struct NameAddress: BitwiseCopyable, Sendable {
+    /// The element without white space at its ends.
+    package let whole: ByteRange
+    /// The URI, without angle brackets.
+    package let uri: ByteRange
+    /// After the first semicolon of the header parameters, without it.
+    package let parameters: ByteRange
+    /// Whether the URI stands in angle brackets.
+    package let isBracketed: Bool
+
+    /// Reads one element from `start`; stops before a comma or at `end`.
+    ///
+    /// - Throws: a ``SIPParseError`` at the first byte that cannot belong to it.
+    package init(
+        _ bytes: Span<UInt8>, from start: Int, to end: Int
+    ) throws(SIPParseError) {
+        var at = bytes.skipSpace(from: start, to: end)
+        let first = at
+        guard at < end else { throw SIPParseError(.address, at: at) }
+        if bytes[at] == 0x22 {
+            guard let close = bytes.endOfQuotedString(from: at, to: end), close <= end else {
+                throw SIPParseError(.address, at: at)
+            }
+            at = bytes.skipSpace(from: close, to: end)
+            guard at < end, bytes[at] == 0x3C else { throw SIPParseError(.address, at: at) }
+        } else {
+            // Words of a display name may stand before "<"; without it the element is a URI.
+            let stop = bytes.find(0x3C, 0x2C, 0x3B, 0x22, from: at, to: end)
+            if stop < end, bytes[stop] == 0x3C {
+                for offset in at..<stop {
+                    guard bytes[offset].isTokenByte || bytes[offset].isLinearSpace else {
+                        throw SIPParseError(.address, at: offset)
+                    }
+                }
+                at = stop
+            }
+        }
+        let afterURI: Int
+        if bytes[at] == 0x3C {
+            let close = bytes.find(0x3E, 0x3E, 0x3E, 0x3E, from: at, to: end)
+            guard close < end else { throw SIPParseError(.address, at: at) }
+            uri = ByteRange(at + 1, close)
+            isBracketed = true
+            afterURI = close + 1
+        } else {
+            // Without brackets, semicolons begin header parameters and "?" or "," may not occur.
+            var stop = at
+            while stop < end, bytes[stop] != 0x3B, bytes[stop] != 0x2C, !bytes[stop].isLinearSpace {
+                stop += 1
+            }
+            uri = ByteRange(at, stop)
+            isBracketed = false
+            afterURI = stop
+        }
+        guard !uri.isEmpty else { throw SIPParseError(.address, at: uri.start) }
+        at = bytes.skipSpace(from: afterURI, to: end)
+        guard at < end, bytes[at] == 0x3B else {
+            guard at >= end || bytes[at] == 0x2C else { throw SIPParseError(.address, at: at) }
+            parameters = .none
+            whole = ByteRange(first, afterURI)
+            return
+        }
+        let stop = try endOfElement(bytes, from: at + 1, to: end)
+        parameters = bytes.trimmed(ByteRange(at + 1, stop))
+        var cursor = ParameterCursor(parameters)
+        while try cursor.next(bytes) != nil {}
+        whole = bytes.trimmed(ByteRange(first, stop))
+    }
+}
+
+/// The offset of the comma that ends an element, quoted strings passed over, or `end`.
+func endOfElement(
+    _ bytes: Span<UInt8>, from start: Int, to end: Int
+) throws(SIPParseError) -> Int {
+    var at = start
+    while at < end {
+        at = bytes.find(0x2C, 0x22, 0x2C, 0x22, from: at, to: end)
+        guard at < end, bytes[at] == 0x22 else { return at }
+        guard let close = bytes.endOfQuotedString(from: at, to: end), close <= end else {
+            throw SIPParseError(.parameter, at: at)
+        }
+        at = close
+    }
+    return end
+}
+
+/// Walks over the elements of a header field of which several may stand, in one field with commas
+/// or in several (RFC 3261 §7.3.1).
+package struct AddressCursor: BitwiseCopyable, Sendable {
+    private let name: HeaderName
+    private var field: Int
+    private var at: Int
+    private var end: Int
+
+    package init(_ name: HeaderName, of index: borrowing MessageIndex) {
+        self.name = name
+        field = index.first(name) ?? index.count
+        at = 0
+        end = 0
+        if field < index.count {
+            let value = index[field].value
+            (at, end) = (value.start, value.end)
+        }
+    }
+
+    /// The field in which the last element was found.
+    package private(set) var lastField = 0
+
+    /// The next element; `nil` after the last.
+    package mutating func next(
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex
+    ) throws(SIPParseError) -> NameAddress? {
+        while true {
+            guard field < index.count else { return nil }
+            if index[field].name == name, at <= end, !(at == end && at > index[field].value.start) {
+                let element = try NameAddress(bytes, from: at, to: end)
+                lastField = field
+                at = bytes.skipSpace(from: element.whole.end, to: end)
+                if at < end, bytes[at] == 0x2C {
+                    at += 1
+                    guard bytes.skipSpace(from: at, to: end) < end else {
+                        throw SIPParseError(.address, at: at)
+                    }
+                } else {
+                    nextField(index)
+                }
+                return element
+            }
+            nextField(index)
+        }
+    }
+
+    private mutating func nextField(_ index: borrowing MessageIndex) {
+        field += 1
+        while field < index.count, index[field].name != name { field += 1 }
+        guard field < index.count else { return }
+        (at, end) = (index[field].value.start, index[field].value.end)
+    }
+}

@@ -1,0 +1,49 @@
+/// Why bytes are not a SIP message, and where; a value, since any byte can come from the network.
+package struct SIPParseError: Error, Equatable, BitwiseCopyable, Sendable {
+    package enum Reason: UInt8, CaseIterable, BitwiseCopyable, Sendable {
+        case startLine, version, headerName, noColon, controlByte, bareCarriageReturn, noEnd
+        case tooManyHeaders, doubledHeader, missingHeader
+        case number, numberTooLarge, contentLength
+        case via, address, uri, contact, wildcard, sequence, methodMismatch, callID, parameter
+        case tooManyContacts, addressOfRecord
+
+        /// How it is told to an operator and, in the reason phrase, to the peer.
+        package var text: StaticString {
+            switch self {
+            case .startLine: "Bad Start Line"
+            case .version: "Version Not Supported"
+            case .headerName: "Bad Header Name"
+            case .noColon: "Header Without Colon"
+            case .controlByte: "Control Byte"
+            case .bareCarriageReturn: "Bare CR or LF"
+            case .noEnd: "No End of Headers"
+            case .tooManyHeaders: "Too Many Headers"
+            case .doubledHeader: "Doubled Header"
+            case .missingHeader: "Missing Header"
+            case .number: "Bad Number"
+            case .numberTooLarge: "Number Too Large"
+            case .contentLength: "Bad Content-Length"
+            case .via: "Bad Via"
+            case .address: "Bad Address"
+            case .uri: "Bad URI"
+            case .contact: "Bad Contact"
+            case .wildcard: "Bad Wildcard Contact"
+            case .sequence: "Bad CSeq"
+            case .methodMismatch: "CSeq Method Mismatch"
+            case .callID: "Bad Call-ID"
+            case .parameter: "Bad Parameter"
+            case .tooManyContacts: "Too Many Contacts"
+            case .addressOfRecord: "Bad Address of Record"
+            }
+        }
+    }
+
+    package let reason: Reason
+    /// The offset of the first byte that cannot be right.
+    package let offset: Int
+
+    package init(_ reason: Reason, at offset: Int) {
+        self.reason = reason
+        self.offset = offset
+    }
+}

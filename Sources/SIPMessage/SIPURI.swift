@@ -1,0 +1,252 @@
+package import Bytes
+
+/// The parts of a SIP or SIPS URI (RFC 3261 §19.1), as offsets; of any other URI only the scheme.
+package struct SIPURI: BitwiseCopyable, Sendable {
+    package enum Scheme: UInt8, BitwiseCopyable, Sendable { case sip, sips, other }
+
+    package let scheme: Scheme
+    package let whole: ByteRange
+    /// User part without password; empty if there is none.
+    package let user: ByteRange
+    package let hasUser: Bool
+    package let password: ByteRange
+    /// Host; an IPv6 address with its brackets.
+    package let host: ByteRange
+    /// 0 if none is given.
+    package let port: UInt16
+    /// After the first `;`, without it.
+    package let parameters: ByteRange
+    /// After the `?`, without it.
+    package let headers: ByteRange
+
+    /// Reads all of `range` as a URI.
+    ///
+    /// - Throws: a ``SIPParseError`` at the first byte that cannot belong to it.
+    package init(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPParseError) {
+        whole = range
+        let end = range.end
+        // scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )
+        var at = range.start
+        while at < end, bytes[at] != 0x3A {
+            let byte = bytes[at].lowercased
+            let isLetter = byte >= 0x61 && byte <= 0x7A
+            guard
+                isLetter
+                    || (at > range.start
+                        && (byte.isDigit || byte == 0x2B || byte == 0x2D || byte == 0x2E))
+            else { throw SIPParseError(.uri, at: at) }
+            at += 1
+        }
+        guard at < end, at > range.start else { throw SIPParseError(.uri, at: at) }
+        let name = ByteRange(range.start, at)
+        if bytes.spellsIgnoringCase("sip", in: name) {
+            scheme = .sip
+        } else if bytes.spellsIgnoringCase("sips", in: name) {
+            scheme = .sips
+        } else {
+            for offset in (at + 1)..<max(at + 1, end)
+            where bytes[offset].isLinearSpace || bytes[offset] == 0x3C || bytes[offset] == 0x3E {
+                throw SIPParseError(.uri, at: offset)
+            }
+            scheme = .other
+            user = .none
+            hasUser = false
+            password = .none
+            host = .none
+            port = 0
+            parameters = .none
+            headers = .none
+            return
+        }
+        at += 1
+
+        // userinfo = user [ ":" password ] "@"; the first "@" ends it, since "@" stands nowhere
+        // else unescaped.
+        let sign = bytes.find(0x40, 0x40, 0x40, 0x40, from: at, to: end)
+        if sign < end {
+            let colon = bytes.find(0x3A, 0x3A, 0x3A, 0x3A, from: at, to: sign)
+            user = ByteRange(at, colon)
+            password = colon < sign ? ByteRange(colon + 1, sign) : .none
+            guard !user.isEmpty else { throw SIPParseError(.uri, at: at) }
+            try checkUserInfo(bytes, ByteRange(at, sign))
+            hasUser = true
+            at = sign + 1
+        } else {
+            user = .none
+            password = .none
+            hasUser = false
+        }
+
+        let hostStart = at
+        if at < end, bytes[at] == 0x5B {
+            let close = bytes.find(0x5D, 0x5D, 0x5D, 0x5D, from: at, to: end)
+            guard close < end else { throw SIPParseError(.uri, at: at) }
+            let literal = bytes.extracting(at..<(close + 1))
+            guard TransportAddress(host: literal, port: 0) != nil else {
+                throw SIPParseError(.uri, at: at)
+            }
+            at = close + 1
+        } else {
+            while at < end, bytes[at].isHostByte { at += 1 }
+        }
+        host = ByteRange(hostStart, at)
+        guard !host.isEmpty else { throw SIPParseError(.uri, at: at) }
+        if at < end, bytes[at] == 0x3A {
+            let digits = at + 1
+            at = digits
+            while at < end, bytes[at].isDigit { at += 1 }
+            let number = try bytes.number(in: ByteRange(digits, at), max: 65_535)
+            port = UInt16(number)
+        } else {
+            port = 0
+        }
+
+        var parameterRange = ByteRange.none
+        var headerRange = ByteRange.none
+        if at < end, bytes[at] == 0x3B {
+            let stop = bytes.find(0x3F, 0x3F, 0x3F, 0x3F, from: at, to: end)
+            parameterRange = ByteRange(at + 1, stop)
+            at = stop
+        }
+        if at < end, bytes[at] == 0x3F {
+            headerRange = ByteRange(at + 1, end)
+            at = end
+        }
+        guard at == end else { throw SIPParseError(.uri, at: at) }
+        try checkRest(bytes, parameterRange)
+        try checkRest(bytes, headerRange)
+        parameters = parameterRange
+        headers = headerRange
+    }
+}
+
+/// `unreserved / escaped / user-unreserved`, and ":" before the password.
+private func checkUserInfo(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPParseError) {
+    var at = range.start
+    while at < range.end {
+        switch bytes[at] {
+        case 0x25:
+            guard at + 2 < range.end, bytes[at + 1].hexDigitValue != nil,
+                bytes[at + 2].hexDigitValue != nil
+            else { throw SIPParseError(.uri, at: at) }
+            at += 2
+        case 0x00...0x20, 0x22, 0x3C, 0x3E, 0x5B, 0x5C, 0x5D, 0x5E, 0x60, 0x7B, 0x7C, 0x7D, 0x7F...:
+            throw SIPParseError(.uri, at: at)
+        default: break
+        }
+        at += 1
+    }
+}
+
+/// Parameters and headers of a URI: no white space, quotes or angle brackets; escapes complete.
+private func checkRest(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPParseError) {
+    var at = range.start
+    while at < range.end {
+        switch bytes[at] {
+        case 0x25:
+            guard at + 2 < range.end, bytes[at + 1].hexDigitValue != nil,
+                bytes[at + 2].hexDigitValue != nil
+            else { throw SIPParseError(.uri, at: at) }
+            at += 2
+        case 0x00...0x20, 0x22, 0x3C, 0x3E, 0x7F:
+            throw SIPParseError(.uri, at: at)
+        default: break
+        }
+        at += 1
+    }
+}
+
+extension UInt8 {
+    /// A byte of a host name or an IPv4 address; "_" is not in the grammar but in many networks.
+    var isHostByte: Bool {
+        switch self {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
+        default: false
+        }
+    }
+}
+
+/// One `;name` or `;name=value` of a list of parameters.
+package struct Parameter: BitwiseCopyable, Sendable {
+    package let name: ByteRange
+    /// Empty if there is no "="; a quoted string with its quotes.
+    package let value: ByteRange
+    /// From the semicolon before it to its end.
+    package let whole: ByteRange
+}
+
+/// Walks over `a;b=c;d="e;f"`, which is what stands after the first semicolon.
+package struct ParameterCursor: BitwiseCopyable, Sendable {
+    private var at: Int
+    private let end: Int
+
+    package init(_ range: ByteRange) {
+        at = range.start
+        end = range.end
+    }
+
+    /// The next parameter; `nil` at the end.
+    ///
+    /// - Throws: at a byte that fits no parameter.
+    package mutating func next(
+        _ bytes: Span<UInt8>
+    ) throws(SIPParseError) -> Parameter? {
+        guard at < end else { return nil }
+        var nameStart = bytes.skipSpace(from: at, to: end)
+        let nameFrom = nameStart
+        var semicolon = max(0, nameFrom - 1)
+        while semicolon > 0, bytes[semicolon].isLinearSpace { semicolon -= 1 }
+        // URI parameters allow more than token bytes in names ("[", "/", ":", "&", "$").
+        while nameStart < end {
+            switch bytes[nameStart] {
+            case 0x3B, 0x3D, 0x20, 0x09, 0x0D, 0x0A: break
+            case 0x22, 0x3C, 0x3E, 0x2C: throw SIPParseError(.parameter, at: nameStart)
+            default:
+                nameStart += 1
+                continue
+            }
+            break
+        }
+        let name = ByteRange(nameFrom, nameStart)
+        guard !name.isEmpty else { throw SIPParseError(.parameter, at: nameFrom) }
+        var after = bytes.skipSpace(from: nameStart, to: end)
+        var value = ByteRange.none
+        if after < end, bytes[after] == 0x3D {
+            let valueStart = bytes.skipSpace(from: after + 1, to: end)
+            var valueEnd = valueStart
+            if valueStart < end, bytes[valueStart] == 0x22 {
+                guard let close = bytes.endOfQuotedString(from: valueStart, to: end) else {
+                    throw SIPParseError(.parameter, at: valueStart)
+                }
+                valueEnd = close
+            } else {
+                while valueEnd < end, bytes[valueEnd] != 0x3B, !bytes[valueEnd].isLinearSpace {
+                    guard bytes[valueEnd] != 0x22, bytes[valueEnd] != 0x2C else {
+                        throw SIPParseError(.parameter, at: valueEnd)
+                    }
+                    valueEnd += 1
+                }
+            }
+            guard valueEnd > valueStart else { throw SIPParseError(.parameter, at: valueStart) }
+            value = ByteRange(valueStart, valueEnd)
+            after = bytes.skipSpace(from: valueEnd, to: end)
+            nameStart = valueEnd
+        }
+        guard after == end || bytes[after] == 0x3B else {
+            throw SIPParseError(.parameter, at: after)
+        }
+        at = after + 1
+        return Parameter(name: name, value: value, whole: ByteRange(semicolon, nameStart))
+    }
+}
+
+extension Span<UInt8> {
+    /// The value of parameter `name` (in lower case); empty if it stands there without one.
+    package func parameter(_ name: StaticString, in range: ByteRange) -> ByteRange? {
+        var cursor = ParameterCursor(range)
+        while let parameter = try? cursor.next(self) {
+            if spellsIgnoringCase(name, in: parameter.name) { return parameter.value }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,102 @@
+package import Bytes
+
+// Character classes and small steps of RFC 3261 §25 that every value is read with.
+extension UInt8 {
+    /// `token` (RFC 3261 §25.1).
+    package var isTokenByte: Bool {
+        switch self {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+        case 0x2D, 0x2E, 0x21, 0x25, 0x2A, 0x5F, 0x2B, 0x60, 0x27, 0x7E: true
+        default: false
+        }
+    }
+
+    /// White space inside a value; CR and LF are there only as part of a fold.
+    package var isLinearSpace: Bool { self == 0x20 || self == 0x09 || self == 0x0D || self == 0x0A }
+
+    package var isDigit: Bool { self >= 0x30 && self <= 0x39 }
+}
+
+extension Span<UInt8> {
+    /// Whether `range` spells `text`, case counting.
+    package func spells(_ text: StaticString, in range: ByteRange) -> Bool {
+        guard range.count == text.utf8CodeUnitCount, range.end <= count else { return false }
+        var at = 0
+        while at < range.count {
+            if self[range.start + at] != text.byte(at) { return false }
+            at += 1
+        }
+        return true
+    }
+
+    /// Whether `range` spells `text` (which is in lower case), case not counting.
+    package func spellsIgnoringCase(_ text: StaticString, in range: ByteRange) -> Bool {
+        guard range.count == text.utf8CodeUnitCount, range.end <= count else { return false }
+        var at = 0
+        while at < range.count {
+            if self[range.start + at].lowercased != text.byte(at) { return false }
+            at += 1
+        }
+        return true
+    }
+
+    /// The first offset in `start..<end` that is no white space.
+    package func skipSpace(from start: Int, to end: Int) -> Int {
+        var at = start
+        while at < end, self[at].isLinearSpace { at += 1 }
+        return at
+    }
+
+    /// `range` without white space at both ends.
+    package func trimmed(_ range: ByteRange) -> ByteRange {
+        var start = range.start
+        var end = range.end
+        while start < end, self[start].isLinearSpace { start += 1 }
+        while end > start, self[end - 1].isLinearSpace { end -= 1 }
+        return ByteRange(start, end)
+    }
+
+    /// The offset after a token that starts at `start`.
+    package func endOfToken(from start: Int, to end: Int) -> Int {
+        var at = start
+        while at < end, self[at].isTokenByte { at += 1 }
+        return at
+    }
+
+    /// The offset after the quoted string that opens at `start`; `nil` if it does not close.
+    package func endOfQuotedString(from start: Int, to end: Int) -> Int? {
+        var at = start + 1
+        while at < end {
+            switch self[at] {
+            case UInt8(ascii: "\\"): at += 2
+            case UInt8(ascii: "\""): return at + 1
+            default: at += 1
+            }
+        }
+        return nil
+    }
+
+    /// A decimal number that is all of `range`, at most `max`.
+    package func number(
+        in range: ByteRange, max: UInt64
+    ) throws(SIPParseError) -> UInt64 {
+        guard !range.isEmpty else { throw SIPParseError(.number, at: range.start) }
+        var total: UInt64 = 0
+        var at = range.start
+        while at < range.end {
+            guard let digit = self[at].digitValue else { throw SIPParseError(.number, at: at) }
+            total = total * 10 + UInt64(digit)
+            guard total <= max else { throw SIPParseError(.numberTooLarge, at: at) }
+            at += 1
+        }
+        return total
+    }
+}
+
+extension StaticString {
+    /// The byte at `index` of its UTF-8.
+    package func byte(_ index: Int) -> UInt8 {
+        precondition(index < utf8CodeUnitCount, "the byte is there")
+        return withUTF8Buffer { unsafe $0[index] }
+    }
+}

@@ -1,0 +1,148 @@
+package import Bytes
+
+/// The topmost Via of a message or the one after it (RFC 3261 §20.42, RFC 3581).
+package struct ViaValue: BitwiseCopyable, Sendable {
+    /// The element without white space at its ends.
+    package let whole: ByteRange
+    package let transport: ByteRange
+    /// Host and port as they stand there.
+    package let sentBy: ByteRange
+    package let host: ByteRange
+    /// 0 if none is given.
+    package let port: UInt16
+    /// After the first semicolon, without it.
+    package let parameters: ByteRange
+    package let branch: ByteRange
+    /// With the semicolon before it; none if it is not there.
+    package let received: ByteRange
+    package let rport: ByteRange
+    package let hasRport: Bool
+    /// Whether a comma and another Via follow in the same field.
+    package let isFollowed: Bool
+
+    /// Reads one Via from `start`.
+    ///
+    /// - Throws: a ``SIPParseError`` at the first byte that cannot belong to it.
+    package init(
+        _ bytes: Span<UInt8>, from start: Int, to end: Int
+    ) throws(SIPParseError) {
+        // sent-protocol = "SIP" SLASH "2.0" SLASH transport, SLASH = SWS "/" SWS
+        var at = bytes.skipSpace(from: start, to: end)
+        let first = at
+        let name = bytes.endOfToken(from: at, to: end)
+        guard bytes.spellsIgnoringCase("sip", in: ByteRange(at, name)) else {
+            throw SIPParseError(.via, at: at)
+        }
+        at = try slash(bytes, name, end)
+        let version = bytes.endOfToken(from: at, to: end)
+        guard bytes.spells("2.0", in: ByteRange(at, version)) else {
+            throw SIPParseError(.via, at: at)
+        }
+        at = try slash(bytes, version, end)
+        let transportEnd = bytes.endOfToken(from: at, to: end)
+        transport = ByteRange(at, transportEnd)
+        guard !transport.isEmpty else { throw SIPParseError(.via, at: at) }
+        at = bytes.skipSpace(from: transportEnd, to: end)
+        guard at > transportEnd else { throw SIPParseError(.via, at: at) }
+
+        let sentByStart = at
+        if at < end, bytes[at] == 0x5B {
+            let close = bytes.find(0x5D, 0x5D, 0x5D, 0x5D, from: at, to: end)
+            guard close < end else { throw SIPParseError(.via, at: at) }
+            guard TransportAddress(host: bytes.extracting(at..<(close + 1)), port: 0) != nil else {
+                throw SIPParseError(.via, at: at)
+            }
+            at = close + 1
+        } else {
+            while at < end, bytes[at].isHostByte { at += 1 }
+        }
+        host = ByteRange(sentByStart, at)
+        guard !host.isEmpty else { throw SIPParseError(.via, at: at) }
+        var sentByEnd = at
+        var number: UInt64 = 0
+        let colon = bytes.skipSpace(from: at, to: end)
+        if colon < end, bytes[colon] == 0x3A {
+            let digits = bytes.skipSpace(from: colon + 1, to: end)
+            at = digits
+            while at < end, bytes[at].isDigit { at += 1 }
+            number = try bytes.number(in: ByteRange(digits, at), max: 65_535)
+            sentByEnd = at
+        }
+        port = UInt16(number)
+        sentBy = ByteRange(sentByStart, sentByEnd)
+
+        at = bytes.skipSpace(from: at, to: end)
+        var branchRange = ByteRange.none
+        var receivedRange = ByteRange.none
+        var rportRange = ByteRange.none
+        var rportSeen = false
+        if at < end, bytes[at] == 0x3B {
+            let stop = try endOfElement(bytes, from: at + 1, to: end)
+            parameters = bytes.trimmed(ByteRange(at + 1, stop))
+            var cursor = ParameterCursor(parameters)
+            while let parameter = try cursor.next(bytes) {
+                switch parameter.name.count {
+                case 6 where bytes.spellsIgnoringCase("branch", in: parameter.name):
+                    branchRange = parameter.value
+                case 8 where bytes.spellsIgnoringCase("received", in: parameter.name):
+                    receivedRange = parameter.whole
+                case 5 where bytes.spellsIgnoringCase("rport", in: parameter.name):
+                    rportRange = parameter.whole
+                    rportSeen = true
+                default: break
+                }
+            }
+            whole = bytes.trimmed(ByteRange(first, stop))
+            isFollowed = stop < end
+        } else {
+            guard at >= end || bytes[at] == 0x2C else { throw SIPParseError(.via, at: at) }
+            parameters = .none
+            whole = ByteRange(first, sentByEnd)
+            isFollowed = at < end
+        }
+        branch = branchRange
+        received = receivedRange
+        rport = rportRange
+        hasRport = rportSeen
+    }
+
+    /// Whether the branch is unique by RFC 3261 (§8.1.1.7).
+    package func hasMagicCookie(_ bytes: Span<UInt8>) -> Bool {
+        branch.count > 7
+            && bytes.spellsIgnoringCase(
+                "z9hg4bk", in: ByteRange(branch.start, branch.start + 7))
+    }
+}
+
+private func slash(
+    _ bytes: Span<UInt8>, _ start: Int, _ end: Int
+) throws(SIPParseError) -> Int {
+    let at = bytes.skipSpace(from: start, to: end)
+    guard at < end, bytes[at] == 0x2F else { throw SIPParseError(.via, at: at) }
+    return bytes.skipSpace(from: at + 1, to: end)
+}
+
+extension MessageIndex {
+    /// The topmost Via.
+    package func topVia(_ bytes: Span<UInt8>) throws(SIPParseError) -> ViaValue {
+        guard let value = value(.via) else { throw SIPParseError(.via, at: 0) }
+        return try ViaValue(bytes, from: value.start, to: value.end)
+    }
+
+    /// The Via after the topmost one; `nil` if that was the only one.
+    package func secondVia(
+        _ bytes: Span<UInt8>, after top: ViaValue
+    ) throws(SIPParseError) -> ViaValue? {
+        guard let first = first(.via) else { return nil }
+        if top.isFollowed {
+            let end = fields[first].value.end
+            let comma = bytes.skipSpace(from: top.whole.end, to: end)
+            return try ViaValue(bytes, from: comma + 1, to: end)
+        }
+        for index in (first + 1)..<max(first + 1, count) where fields[index].name == .via {
+            let value = fields[index].value
+            return try ViaValue(bytes, from: value.start, to: value.end)
+        }
+        return nil
+    }
+}
