@@ -55,6 +55,13 @@ package struct ByteBuffer: ~Copyable, Sendable {
         append(more.extracting(range.start..<range.end))
     }
 
+    package mutating func append(_ more: borrowing ByteBuffer, _ range: ByteRange) {
+        append(more.span, range)
+    }
+
+    /// Appends the open message of an outbox.
+    package mutating func append(openOf outbox: borrowing Outbox) { append(outbox.open) }
+
     /// Appends two bytes, least significant first.
     package mutating func append(two value: UInt16) {
         append(UInt8(truncatingIfNeeded: value))

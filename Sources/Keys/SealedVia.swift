@@ -10,11 +10,11 @@ package struct SealedVia: Sendable {
     package enum Kind: UInt8, Sendable {
         /// A relayed REGISTER; the body says whose.
         case register = 1
-        /// A relayed REGISTER whose body did not fit and waits under the transaction hash.
+        /// A relayed REGISTER whose body did not fit and waits under the transaction hash; no body.
         case registerAside = 2
         /// Any other request that was passed on without state.
         case request = 3
-        /// A request of our own.
+        /// A request of our own; no body.
         case own = 4
     }
 
@@ -31,7 +31,7 @@ package struct SealedVia: Sendable {
 
     /// Writes the branch; `scratch` is overwritten.
     package static func write(
-        _ kind: Kind, _ steering: SteeringBits, transaction: UInt64, body: Span<UInt8>,
+        _ kind: Kind, _ steering: SteeringBits, transaction: UInt64, body: borrowing ByteBuffer,
         under keys: KeyRing, scratch: inout ByteBuffer, to outbox: inout Outbox
     ) {
         scratch.clear()
@@ -40,7 +40,7 @@ package struct SealedVia: Sendable {
         scratch.append(UInt8(truncatingIfNeeded: steering.value))
         scratch.append(two: UInt16(truncatingIfNeeded: steering.value >> 8))
         scratch.append(eight: transaction)
-        scratch.append(body)
+        if kind == .register || kind == .request { scratch.append(body.span) }
         let check = Self.check(scratch.span, keys)
         for index in 0..<8 {
             scratch[index] = UInt8(truncatingIfNeeded: check >> UInt64(8 * index))

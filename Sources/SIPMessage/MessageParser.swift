@@ -29,19 +29,22 @@ package struct MessageParser: Sendable {
         while at < length, bytes[at] == 0x0D || bytes[at] == 0x0A { at += 1 }
         guard at < length else { return .keepAlive }
 
-        var error: SIPParseError?
+        var firstError: SIPParseError?
         do throws(SIPParseError) {
             at = try startLine(bytes, at, length, &index)
         } catch {
-            return .bad(error)
+            // With a method and an end of line, an answer may still be possible.
+            guard index.isRequest, !index.startLine.isEmpty else { return .bad(error) }
+            at = index.startLine.end
+            firstError = error
         }
         do throws(SIPParseError) {
-            at = try headers(bytes, at, length, &index, &error)
-            if error == nil { try finish(bytes, at, length, &index) }
-        } catch let thrown {
-            error = error ?? thrown
+            at = try headers(bytes, at, length, &index, &firstError)
+            if firstError == nil { try finish(bytes, at, length, &index) }
+        } catch {
+            firstError = firstError ?? error
         }
-        if let error { return .bad(error) }
+        if let firstError { return .bad(firstError) }
         return .message
     }
 

@@ -98,9 +98,11 @@ struct SealTests {
     private func branch(_ body: [UInt8]) -> [UInt8] {
         var outbox = Outbox(bytesMax: 4096, messagesMax: 1)
         var scratch = ByteBuffer(bytesMax: 2048)
+        var carried = ByteBuffer(bytesMax: 1024)
+        carried.append(body.span)
         outbox.begin()
         SealedVia.write(
-            .register, SteeringBits(0xABCDE), transaction: 77, body: body.span, under: testKeys,
+            .register, SteeringBits(0xABCDE), transaction: 77, body: carried, under: testKeys,
             scratch: &scratch, to: &outbox)
         return Array(outbox.openText.utf8)
     }

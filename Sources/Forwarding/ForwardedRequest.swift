@@ -1,0 +1,110 @@
+package import Bytes
+package import SIPMessage
+
+/// Writes a request as it goes to its next hop (RFC 3261 §16.6): what is not named here stays as it
+/// came, byte for byte.
+package struct ForwardedRequest: Sendable {
+    /// Whether the topmost Route is ours and stays behind (§16.4).
+    package var leavesOutTopRoute = false
+    package var source: TransportAddress
+
+    package init(source: TransportAddress) { self.source = source }
+
+    /// Writes the start line with another request-URI.
+    package static func writeStartLine(
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, uri: Span<UInt8>,
+        _ outbox: inout Outbox
+    ) {
+        outbox.write(bytes, index.methodName)
+        outbox.write(" ")
+        outbox.write(uri)
+        outbox.write(" SIP/2.0\r\n")
+    }
+
+    /// Writes everything behind our Via and Record-Route.
+    package func writeRest(
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ outbox: inout Outbox
+    ) {
+        var isTopVia = true
+        var isTopRoute = true
+        if !index.has(.maxForwards) { outbox.write("Max-Forwards: 70\r\n") }
+        var number = 0
+        while number < index.count {
+            let field = index[number]
+            number += 1
+            switch field.name {
+            case .via where isTopVia:
+                isTopVia = false
+                ResponseWriter.writeStamped(bytes, field, source, &outbox)
+            case .maxForwards:
+                let value = (try? bytes.number(in: field.value, max: 255)) ?? 70
+                outbox.write("Max-Forwards: ")
+                outbox.write(decimal: value > 0 ? value - 1 : 0)
+                outbox.write("\r\n")
+            case .route where isTopRoute && leavesOutTopRoute:
+                isTopRoute = false
+                guard
+                    let first = try? NameAddress(
+                        bytes, from: field.value.start, to: field.value.end)
+                else { break }
+                let comma = bytes.skipSpace(from: first.whole.end, to: field.value.end)
+                if comma < field.value.end {
+                    outbox.write("Route: ")
+                    outbox.write(bytes, bytes.trimmed(ByteRange(comma + 1, field.value.end)))
+                    outbox.write("\r\n")
+                }
+            default: outbox.write(bytes, field.line)
+            }
+        }
+        outbox.write(bytes, index.headerEnd)
+        outbox.write(bytes, index.body)
+    }
+}
+
+/// Writes a response as it goes back: without our Via, all else as it came (§16.7, §16.11).
+package enum ForwardedResponse {
+    package static func write(
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, top: ViaValue,
+        _ outbox: inout Outbox
+    ) {
+        guard let first = index.first(.via) else { return }
+        let field = index[first]
+        var copy = EditedCopy(from: index.startLine.start)
+        if top.isFollowed {
+            let comma = bytes.skipSpace(from: top.whole.end, to: field.value.end)
+            let next = bytes.skipSpace(from: comma + 1, to: field.value.end)
+            copy.drop(ByteRange(top.whole.start, next), bytes, &outbox)
+        } else {
+            copy.drop(field.line, bytes, &outbox)
+        }
+        let end = index.body.isEmpty ? index.headerEnd.end : index.body.end
+        copy.keep(upTo: end, bytes, &outbox)
+    }
+}
+
+/// Where the response to a request goes: sealed into our Via, so that no Via of somebody else's
+/// decides it.
+package struct ReturnPath: Equatable, Sendable {
+    package let peer: TransportAddress
+    package let socket: UInt16
+
+    package init(peer: TransportAddress, socket: UInt16) {
+        self.peer = peer
+        self.socket = socket
+    }
+
+    package func write(to buffer: inout ByteBuffer) {
+        buffer.clear()
+        buffer.append(eight: peer.high)
+        buffer.append(eight: peer.low)
+        buffer.append(two: peer.port)
+        buffer.append(two: socket)
+    }
+
+    package init?(_ bytes: Span<UInt8>) {
+        guard bytes.count == 20 else { return nil }
+        peer = TransportAddress(
+            high: bytes.load64(at: 0), low: bytes.load64(at: 8), port: bytes.two(at: 16))
+        socket = bytes.two(at: 18)
+    }
+}

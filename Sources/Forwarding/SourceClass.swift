@@ -1,0 +1,54 @@
+package import Bytes
+
+/// Who sent a request, which decides what it may ask for.
+package enum SourceClass: Sendable, Equatable {
+    /// The main registrar, or an address named beside it.
+    case main
+    /// The flow of a live binding.
+    case phone
+    /// Anybody else.
+    case stranger
+}
+
+/// The addresses that count as the main side. One without a port matches any port.
+package struct MainSide: Sendable {
+    private let addresses: [TransportAddress]
+
+    /// - Parameter addresses: port 0 stands for any port.
+    package init(_ addresses: [TransportAddress]) { self.addresses = addresses }
+
+    package func contains(_ source: TransportAddress) -> Bool {
+        for index in addresses.indices {
+            let address = addresses[index]
+            if address.sameHost(as: source), address.port == 0 || address.port == source.port {
+                return true
+            }
+        }
+        return false
+    }
+}
+
+/// The addresses under which this appliance is named: in Route, Record-Route and request-URIs.
+package struct OwnAddresses: Sendable {
+    private let addresses: [TransportAddress]
+
+    /// - Parameter addresses: listeners and advertised addresses; a wildcard host stands for any.
+    package init(_ addresses: [TransportAddress]) { self.addresses = addresses }
+
+    /// Whether a host (an address in text, IPv6 in brackets) and port name us.
+    package func contains(_ host: Span<UInt8>, port: UInt16) -> Bool {
+        guard let named = TransportAddress(host: host, port: port == 0 ? 5_060 : port) else {
+            return false
+        }
+        for index in addresses.indices {
+            let address = addresses[index]
+            if address == named { return true }
+            if address.isWildcard, address.port == named.port, address.isIPv4 == named.isIPv4,
+                named.isLoopback
+            {
+                return true
+            }
+        }
+        return false
+    }
+}

@@ -1,0 +1,115 @@
+package import Bytes
+package import Keys
+package import SIPTransaction
+
+/// The REGISTERs of our own that are under way, and the lapsed bindings that wait for theirs; both
+/// bounded, paced by a rate.
+package struct RemovalPool: ~Copyable {
+    /// Under way at a time: at 200 a second and a round trip below a second there is never more.
+    package static let transactionsMax = 256
+    private static let messageBytesMax = 4_096
+
+    package struct Slot: BitwiseCopyable {
+        package var isUsed = false
+        package var id = ContactID(high: 0, low: 0)
+        package var generation: UInt32 = 0
+        package var count = 0
+        package var transaction = NonInviteClientTransaction(now: Instant(milliseconds: 0))
+
+        package init() {}
+    }
+
+    package var slots: RigidBuffer<Slot>
+    private var messages: RigidBuffer<UInt8>
+    private var queue: RigidBuffer<ContactID>
+    private var head = 0
+    private var tail = 0
+    package private(set) var active = 0
+    private var tokens: UInt64
+    private var refilled: Instant
+    private let perSecond: UInt64
+
+    package init(bindingsMax: Int, perSecond: Int, now: Instant) {
+        slots = RigidBuffer(count: Self.transactionsMax, zeroed: Slot())
+        messages = RigidBuffer(count: Self.transactionsMax * Self.messageBytesMax, zeroed: 0)
+        queue = RigidBuffer(count: bindingsMax + 1, zeroed: ContactID(high: 0, low: 0))
+        self.perSecond = UInt64(max(1, perSecond))
+        tokens = self.perSecond * 1_000
+        refilled = now
+    }
+
+    package var queued: Int { tail - head }
+
+    /// Puts a lapsed binding at the end of the queue; `false` if it is full (it is asked again later).
+    package mutating func enqueue(_ id: ContactID) -> Bool {
+        guard queued < queue.count else { return false }
+        queue[tail % queue.count] = id
+        tail += 1
+        return true
+    }
+
+    /// The next one that may be sent now by the rate.
+    package mutating func dequeue(at now: Instant) -> ContactID? {
+        let passed = now.millisecondsSince(refilled)
+        if passed > 0 {
+            tokens = min(perSecond * 1_000, tokens + passed * perSecond)
+            refilled = now
+        }
+        guard queued > 0, tokens >= 1_000, active < Self.transactionsMax else { return nil }
+        tokens -= 1_000
+        let id = queue[head % queue.count]
+        head += 1
+        return id
+    }
+
+    /// A free slot; there is one whenever ``dequeue(at:)`` gave something.
+    package mutating func open(_ id: ContactID, now: Instant) -> Int? {
+        for index in 0..<slots.count where !slots[index].isUsed {
+            var slot = slots[index]
+            slot.isUsed = true
+            slot.id = id
+            slot.generation &+= 1
+            slot.transaction = NonInviteClientTransaction(now: now)
+            slots[index] = slot
+            active += 1
+            return index
+        }
+        return nil
+    }
+
+    package mutating func keep(_ message: Span<UInt8>, in slot: Int) {
+        let count = min(message.count, Self.messageBytesMax)
+        messages.copy(message.extracting(0..<count), to: slot * Self.messageBytesMax)
+        slots[slot].count = count
+    }
+
+    @_lifetime(borrow self)
+    package func message(_ slot: Int) -> Span<UInt8> {
+        let start = slot * Self.messageBytesMax
+        return messages.span(ByteRange(start, start + slots[slot].count))
+    }
+
+    package mutating func close(_ slot: Int) {
+        slots[slot].isUsed = false
+        active -= 1
+    }
+
+    /// The slot in which a removal of this contact is under way.
+    package func slot(of id: ContactID) -> Int? {
+        guard active > 0 else { return nil }
+        for index in 0..<slots.count where slots[index].isUsed && slots[index].id == id {
+            return index
+        }
+        return nil
+    }
+
+    /// The earliest timer of those under way.
+    package var nextTimer: Instant {
+        var next = Instant(milliseconds: .max)
+        guard active > 0 else { return next }
+        for index in 0..<slots.count where slots[index].isUsed {
+            next = min(next, slots[index].transaction.nextTimer)
+        }
+        return next
+    }
+}

@@ -1,0 +1,329 @@
+internal import Bytes
+internal import Forwarding
+internal import Keys
+internal import Registration
+internal import SIPMessage
+
+// Requests other than REGISTER, passed on without state (RFC 3261 §16.11): from the main registrar
+// to a phone by contact ID or flow token, from a phone to the main registrar.
+extension WorkerCore {
+    /// Where a request is going, found before anything is written.
+    private enum Way {
+        case toPhone(BindingIndex?, Flow, ContactID)
+        case toMain(ContactID?)
+        case answer(UInt32, StaticString, Counter)
+        case options
+        case drop
+    }
+
+    mutating func receiveRequest<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, _ via: ViaValue, from source: TransportAddress, socket: UInt16,
+        now: Instant, mayHandOver: Bool, location: inout Location, outbox: inout Outbox
+    ) -> Disposition {
+        let uri: SIPURI
+        var topRoute: SIPURI?
+        let from: SIPURI
+        let hasToTag: Bool
+        do throws(SIPParseError) {
+            uri = try SIPURI(bytes, index.requestURI)
+            guard let fromValue = index.value(.from), let toValue = index.value(.to) else {
+                throw SIPParseError(.missingHeader, at: 0)
+            }
+            let address = try NameAddress(bytes, from: fromValue.start, to: fromValue.end)
+            from = try SIPURI(bytes, address.uri)
+            let to = try NameAddress(bytes, from: toValue.start, to: toValue.end)
+            _ = try SIPURI(bytes, to.uri)
+            hasToTag = bytes.parameter("tag", in: to.parameters) != nil
+            if index.has(.route) {
+                var cursor = AddressCursor(.route, of: index)
+                var isTop = true
+                while let route = try cursor.next(bytes, index) {
+                    let parsed = try SIPURI(bytes, route.uri)
+                    if isTop { topRoute = parsed }
+                    isTop = false
+                }
+            }
+        } catch {
+            note(.malformed, source, error)
+            refuse(
+                400, error.reason.text, bytes, via, source, socket, .rejectMalformed, &outbox)
+            return .done
+        }
+
+        var token: FlowToken?
+        var routeIsOurs = false
+        if let topRoute {
+            token = FlowToken(
+                bytes.extracting(topRoute.user.start..<topRoute.user.end), under: options.keys,
+                scratch: &scratch)
+            routeIsOurs =
+                token != nil
+                || options.ownAddresses.contains(
+                    bytes.extracting(topRoute.host.start..<topRoute.host.end), port: topRoute.port)
+        }
+        let id =
+            uri.scheme == .other
+            ? nil : MainContact.contactID(bytes, uri, under: options.keys)
+
+        // INVITE, its CANCEL, ACK and copies agree in all of these, so they meet at one worker.
+        let fromKey = callerKey(bytes, from)
+        if options.workers > 1 {
+            let steering = (token?.contactID ?? id)?.steering ?? fromKey?.steering
+            if let owner = steering?.owner(among: options.workers), owner != options.worker {
+                guard mayHandOver else { return .done }
+                return .handOver(to: owner)
+            }
+        }
+
+        let flow = Flow(peer: source, socket: socket)
+        guard uri.scheme != .other else {
+            refuse(
+                416, "Unsupported URI Scheme", bytes, via, source, socket, .rejectScheme, &outbox)
+            return .done
+        }
+        let way = way(
+            bytes, uri, token: token, id: id, fromKey: fromKey, hasToTag: hasToTag, flow)
+        if let value = index.value(.maxForwards),
+            let hops = try? bytes.number(in: value, max: UInt64(UInt32.max)), hops == 0,
+            !isOptions(way)
+        {
+            refuse(483, "Too Many Hops", bytes, via, source, socket, .rejectMaxForwards, &outbox)
+            return .done
+        }
+        if index.method != .ack, index.method != .cancel,
+            !checkExtensions(bytes, via, flow, &outbox)
+        {
+            return .done
+        }
+        switch way {
+        case .answer(let code, let reason, let counter):
+            refuse(code, reason, bytes, via, source, socket, counter, &outbox)
+        case .drop: counters.add(.droppedAck)
+        case .options:
+            counters.add(.optionsAnswered)
+            outbox.begin()
+            ResponseWriter.begin(
+                200, "OK", to: bytes, index, source: source, toTag: tag(bytes, via), &outbox)
+            outbox.write("Allow: REGISTER, INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE\r\n")
+            ResponseWriter.finish(&outbox)
+            if !outbox.end(to: source, from: socket) { counters.add(.droppedOutboxFull) }
+        case .toPhone(let place, let target, let id):
+            forwardToPhone(
+                bytes, via, flow, place, target, id, isInDialog: token != nil,
+                leavesOutRoute: routeIsOurs, location: &location, outbox: &outbox)
+        case .toMain(let id):
+            forwardToMain(
+                bytes, via, flow, id, isInDialog: hasToTag,
+                leavesOutRoute: topRoute != nil
+                    && (routeIsOurs || token == nil && !hasToTag), &outbox)
+        }
+        countRequest(way, hasToTag: hasToTag)
+        return .done
+    }
+
+    private func isOptions(_ way: Way) -> Bool {
+        if case .options = way { return true }
+        return false
+    }
+
+    private mutating func countRequest(_ way: Way, hasToTag: Bool) {
+        switch way {
+        case .toPhone: counters.add(hasToTag ? .callsInDialog : .callsToPhone)
+        case .toMain: counters.add(hasToTag ? .callsInDialog : .callsToMain)
+        case .answer, .options, .drop: return
+        }
+        if index.method == .cancel { counters.add(.callsCancel) }
+        if index.method == .ack { counters.add(.callsAck) }
+    }
+
+    /// The AOR of the caller, by which a phone's own requests are steered: only the owner of its
+    /// bindings can tell a phone from a stranger.
+    private mutating func callerKey(_ bytes: Span<UInt8>, _ from: SIPURI) -> AORKey? {
+        aorText.clear()
+        guard (try? AddressOfRecord.write(bytes, from, to: &aorText)) != nil else { return nil }
+        return AORKey(aorText.span, under: options.keys)
+    }
+
+    // MARK: Deciding
+
+    /// The table of who may ask for what: contact IDs and flow tokens are the main side's, a
+    /// dialog's token also its phone's, everything else a phone's towards the main registrar.
+    private mutating func way(
+        _ bytes: Span<UInt8>, _ uri: SIPURI, token: FlowToken?, id: ContactID?,
+        fromKey: AORKey?, hasToTag: Bool, _ flow: Flow
+    ) -> Way {
+        let isMain = options.mainSide.contains(flow.peer)
+        let isAck = index.method == .ack
+        let forbidden = Way.answer(403, "Forbidden", .callsForbidden)
+        if let token {
+            let place = table.find(token.contactID)
+            let present = place.flatMap { table[$0].state == .live ? table[$0].flow : nil }
+            if isMain {
+                guard let target = present ?? usableFlow(token) else {
+                    return isAck ? .drop : .answer(430, "Flow Failed", .rejectFlowFailed)
+                }
+                return .toPhone(place, target, token.contactID)
+            }
+            let isPhone = flow.peer == token.peer || flow == present
+            guard isPhone, hasToTag else { return isAck ? .drop : forbidden }
+            return .toMain(token.contactID)
+        }
+        let isOurs = options.ownAddresses.contains(
+            bytes.extracting(uri.host.start..<uri.host.end), port: uri.port)
+        if let id {
+            guard isMain else { return isAck ? .drop : forbidden }
+            guard let place = table.find(id) else {
+                counters.add(.callsOrphan)
+                note(CoreEvent(.orphanCall, source: flow.peer))
+                return isAck ? .drop : .answer(480, "Temporarily Unavailable", .callsGone)
+            }
+            guard table[place].state == .live else {
+                return isAck ? .drop : .answer(480, "Temporarily Unavailable", .callsGone)
+            }
+            return .toPhone(place, table[place].flow, id)
+        }
+        if isOurs {
+            if index.method == .options, !uri.hasUser { return .options }
+            if isAck { return .drop }
+            // The same to a stranger whether the ID exists or not.
+            return isMain ? .answer(404, "Not Found", .callsUnknownID) : forbidden
+        }
+        if isMain { return isAck ? .drop : .answer(404, "Not Found", .rejectNotFound) }
+        if let caller = phone(fromKey, flow) { return .toMain(caller) }
+        if options.strangers == .main { return .toMain(nil) }
+        return isAck ? .drop : forbidden
+    }
+
+    /// The binding whose flow a request of a phone came by.
+    private func phone(_ key: AORKey?, _ flow: Flow) -> ContactID? {
+        guard let key else { return nil }
+        var next = table.first(of: key)
+        while let place = next {
+            if table[place].state == .live, table[place].flow.peer == flow.peer {
+                return table[place].id
+            }
+            next = table.next(after: place)
+        }
+        return nil
+    }
+
+    /// A UDP flow named by a token is there as long as its socket is.
+    private func usableFlow(_ token: FlowToken) -> Flow? {
+        guard Int(token.socket) < options.sockets.count,
+            options.sockets[Int(token.socket)].role != .own,
+            options.sockets[Int(token.socket)].local.isIPv4 == token.peer.isIPv4
+        else { return nil }
+        return Flow(peer: token.peer, socket: token.socket)
+    }
+
+    // MARK: Writing
+
+    private mutating func forwardToPhone<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, _ place: BindingIndex?,
+        _ target: Flow, _ id: ContactID, isInDialog: Bool, leavesOutRoute: Bool,
+        location: inout Location, outbox: inout Outbox
+    ) {
+        outbox.begin()
+        if isInDialog {
+            outbox.write(bytes, index.startLine)
+        } else {
+            // Back to the address the phone itself registered (the URI of its Contact).
+            let record = place.map { table[$0].record } ?? .none
+            let written = location.read(record) { fact -> Bool in
+                let range = Fact.range(of: .contact, in: fact)
+                guard
+                    let contact = try? NameAddress(fact, from: range.start, to: range.end)
+                else { return false }
+                ForwardedRequest.writeStartLine(
+                    bytes, index,
+                    uri: fact.extracting(contact.uri.start..<contact.uri.end), &outbox)
+                return true
+            }
+            guard written == true else {
+                outbox.abandon()
+                refuse(
+                    480, "Temporarily Unavailable", bytes, via, flow.peer, flow.socket,
+                    .callsGone, &outbox)
+                return
+            }
+        }
+        writeOurVia(bytes, via, flow, from: target.socket, &outbox)
+        if !isInDialog {
+            writeRecordRoute(
+                FlowToken(contactID: id, peer: target.peer, socket: target.socket), &outbox)
+        }
+        var request = ForwardedRequest(source: flow.peer)
+        request.leavesOutTopRoute = leavesOutRoute
+        request.writeRest(bytes, index, &outbox)
+        if !outbox.end(to: target.peer, from: target.socket) { counters.add(.droppedOutboxFull) }
+    }
+
+    private mutating func forwardToMain(
+        _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, _ id: ContactID?, isInDialog: Bool,
+        leavesOutRoute: Bool, _ outbox: inout Outbox
+    ) {
+        outbox.begin()
+        outbox.write(bytes, index.startLine)
+        writeOurVia(bytes, via, flow, from: options.mainSocket, &outbox)
+        if !isInDialog, let id {
+            writeRecordRoute(
+                FlowToken(contactID: id, peer: flow.peer, socket: flow.socket), &outbox)
+        }
+        var request = ForwardedRequest(source: flow.peer)
+        request.leavesOutTopRoute = leavesOutRoute
+        request.writeRest(bytes, index, &outbox)
+        if !outbox.end(to: options.mainServer, from: options.mainSocket) {
+            counters.add(.droppedOutboxFull)
+        }
+    }
+
+    /// A branch that is a function of the request alone; CANCEL and non-2xx ACK get their INVITE's.
+    private mutating func writeOurVia(
+        _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, from socket: UInt16,
+        _ outbox: inout Outbox
+    ) {
+        ReturnPath(peer: flow.peer, socket: flow.socket).write(to: &sealed)
+        outbox.write("Via: SIP/2.0/UDP ")
+        outbox.write(options.sockets[Int(socket)].advertised)
+        outbox.write(";branch=")
+        SealedVia.write(
+            .request, SteeringBits(0), transaction: tag(bytes, via), body: sealed,
+            under: options.keys, scratch: &scratch, to: &outbox)
+        outbox.write(";rport\r\n")
+    }
+
+    /// Only what can form a dialog or a subscription needs to come back this way (§16.6 step 4).
+    private mutating func writeRecordRoute(_ token: FlowToken, _ outbox: inout Outbox) {
+        switch index.method {
+        case .invite, .subscribe, .refer, .notify, .other: break
+        case .register, .ack, .cancel, .bye, .options, .message, .prack, .update, .info, .publish:
+            return
+        }
+        outbox.write("Record-Route: <sip:")
+        token.write(under: options.keys, scratch: &scratch, to: &outbox)
+        outbox.write("@")
+        outbox.write(options.contact.advertised)
+        outbox.write(";lr>\r\n")
+    }
+
+    // MARK: Responses
+
+    mutating func forwardResponse(
+        _ bytes: Span<UInt8>, _ top: ViaValue, _ seal: SealedVia,
+        carried: borrowing ByteBuffer, _ outbox: inout Outbox
+    ) {
+        guard
+            let path = ReturnPath(carried.span.extracting(seal.body.start..<seal.body.end)),
+            Int(path.socket) < options.sockets.count,
+            let second = try? index.secondVia(bytes, after: top),
+            seal.transaction == tag(bytes, second)
+        else {
+            counters.add(.droppedSealBroken)
+            return
+        }
+        counters.add(.callResponses)
+        outbox.begin()
+        ForwardedResponse.write(bytes, index, top: top, &outbox)
+        if !outbox.end(to: path.peer, from: path.socket) { counters.add(.droppedOutboxFull) }
+    }
+}

@@ -1,0 +1,461 @@
+internal import Bytes
+internal import Forwarding
+internal import Keys
+internal import Registration
+internal import SIPMessage
+
+// Answers of the main registrar to relayed REGISTERs.
+extension WorkerCore {
+    mutating func receiveMainAnswer<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, _ top: ViaValue, _ seal: SealedVia, from source: TransportAddress,
+        carried: borrowing ByteBuffer, now: Instant, location: inout Location,
+        outbox: inout Outbox
+    ) {
+        guard options.mainSide.contains(source), index.method == .register else {
+            counters.add(.droppedForeignResponse)
+            return
+        }
+        let body = seal.kind == .register ? seal.body : ByteRange(0, carried.count)
+        guard
+            let state = RelayState(carried.span.extracting(body.start..<body.end)),
+            let second = try? index.secondVia(bytes, after: top),
+            seal.transaction == tag(bytes, second),
+            let to = index.value(.to),
+            let address = try? NameAddress(bytes, from: to.start, to: to.end),
+            let uri = try? SIPURI(bytes, address.uri)
+        else {
+            counters.add(.droppedSealBroken)
+            return
+        }
+        aorText.clear()
+        guard (try? AddressOfRecord.write(bytes, uri, to: &aorText)) != nil else {
+            counters.add(.droppedSealBroken)
+            return
+        }
+        let aor = AORKey(aorText.span, under: options.keys)
+        guard aor.steering == seal.steering else {
+            counters.add(.droppedSealBroken)
+            return
+        }
+        countAnswer(index.statusCode)
+        guard index.statusCode >= 200 else { return }
+        let answer = MainAnswer(
+            state: state, body: body, aor: aor, transaction: seal.transaction, toURI: address.uri,
+            top: top, server: source)
+        if index.statusCode < 300 {
+            accept(
+                bytes, answer, carried: carried, now: now, location: &location, outbox: &outbox)
+        } else {
+            pass(bytes, answer, now: now, &outbox)
+        }
+    }
+
+    /// What is known of an answer once its seal is open.
+    private struct MainAnswer {
+        let state: RelayState
+        /// Where the state lies in what the Via carried.
+        let body: ByteRange
+        let aor: AORKey
+        let transaction: UInt64
+        let toURI: ByteRange
+        let top: ViaValue
+        let server: TransportAddress
+    }
+
+    private mutating func countAnswer(_ code: Int) {
+        switch code {
+        case 200: counters.add(.mainAnswer200)
+        case 401: counters.add(.mainAnswer401)
+        case 403: counters.add(.mainAnswer403)
+        case 404: counters.add(.mainAnswer404)
+        case 407: counters.add(.mainAnswer407)
+        case 423: counters.add(.mainAnswer423)
+        case 500: counters.add(.mainAnswer500)
+        case 503: counters.add(.mainAnswer503)
+        case ..<200: counters.add(.mainAnswer1xx)
+        case ..<300: counters.add(.mainAnswer2xx)
+        case ..<400: counters.add(.mainAnswer3xx)
+        case ..<500: counters.add(.mainAnswer4xx)
+        case ..<600: counters.add(.mainAnswer5xx)
+        default: counters.add(.mainAnswer6xx)
+        }
+    }
+
+    // MARK: Not a 2xx: passed, nothing stored
+
+    private mutating func pass(
+        _ bytes: Span<UInt8>, _ answer: MainAnswer, now: Instant, _ outbox: inout Outbox
+    ) {
+        let entry = filter.entry(answer.aor, answer.transaction)
+        filter.set(.refused, answer.aor, answer.transaction)
+        if let entry, entry.state == .waiting {
+            recordRelayed(milliseconds: now.millisecondsSince(entry.first))
+        }
+        switch index.statusCode {
+        case 403, 404: markDoubtful(bytes, answer)
+        case 423:
+            learnExpiry(bytes, &outbox)
+            // It was our lifetime that was too short, not the phone's: the phone's next try gets
+            // the longer one.
+            outbox.begin()
+            outbox.write("SIP/2.0 500 Try Again\r\n")
+            RegisterAnswer.writeFields(bytes, index, top: answer.top, rebuilds: false, &outbox)
+            outbox.write("Retry-After: 1\r\n")
+            RegisterAnswer.finish(bytes, index, &outbox)
+            send(to: answer.state.flow, &outbox)
+            return
+        case 503:
+            // §16.7 step 6: 503 would turn the phone away from us, not from the main registrar.
+            outbox.begin()
+            outbox.write("SIP/2.0 500 Server Internal Error\r\n")
+            RegisterAnswer.writeFields(bytes, index, top: answer.top, rebuilds: false, &outbox)
+            RegisterAnswer.finish(bytes, index, &outbox)
+            send(to: answer.state.flow, &outbox)
+            return
+        default: break
+        }
+        outbox.begin()
+        RegisterAnswer.writeRelayed(bytes, index, top: answer.top, rebuilds: false, &outbox)
+        RegisterAnswer.finish(bytes, index, &outbox)
+        send(to: answer.state.flow, &outbox)
+    }
+
+    private mutating func send(to flow: Flow, _ outbox: inout Outbox) {
+        guard Int(flow.socket) < options.sockets.count else {
+            outbox.abandon()
+            counters.add(.droppedNoRoute)
+            return
+        }
+        if !outbox.end(to: flow.peer, from: flow.socket) { counters.add(.droppedOutboxFull) }
+    }
+
+    /// 403 or 404 on a binding's own flow and Call-ID: it is not absorbed before the main registrar
+    /// has said yes again, and ends at its local expiry.
+    private mutating func markDoubtful(_ bytes: Span<UInt8>, _ answer: MainAnswer) {
+        let callID = fingerprints.text(bytes, index.value(.callID) ?? .none)
+        var next = table.first(of: answer.aor)
+        while let place = next {
+            next = table.next(after: place)
+            guard table[place].state == .live, table[place].flow == answer.state.flow,
+                table[place].callID == callID
+            else { continue }
+            table[place].flags.insert(.dirty)
+        }
+    }
+
+    private mutating func learnExpiry(_ bytes: Span<UInt8>, _ outbox: inout Outbox) {
+        guard let value = index.value(.minExpires),
+            let seconds = try? bytes.number(in: value, max: 86_400 * 7)
+        else { return }
+        guard UInt32(seconds) > mainSeconds else { return }
+        mainSeconds = UInt32(seconds)
+        policy = RefreshPolicy(mainSeconds: mainSeconds)
+        note(CoreEvent(.mainExpiryLearned, number: Int(mainSeconds)))
+    }
+
+    // MARK: 2xx
+
+    private mutating func accept<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, _ answer: MainAnswer, carried: borrowing ByteBuffer, now: Instant,
+        location: inout Location, outbox: inout Outbox
+    ) {
+        let entry = filter.entry(answer.aor, answer.transaction)
+        if let entry, entry.state == .accepted || entry.state == .committing {
+            counters.add(.mainDuplicate)
+            return
+        }
+        if entry == nil { counters.add(.mainWithoutEntry) }
+        if !answer.state.marks.contains(.authorized) {
+            counters.add(.mainUnchallenged)
+            note(CoreEvent(.mainUnchallenged, source: answer.server))
+        }
+        RegisterAnswer.collectBlock(bytes, index, scratch: &work, into: &block)
+        let callID = fingerprints.text(bytes, index.value(.callID) ?? .none)
+        let arrival = entry?.first ?? now
+
+        if isStale(answer, callID, carried: carried, entry: entry, arrival: arrival) {
+            counters.add(.mainStale)
+        } else if answer.state.marks.contains(.wildcard) {
+            removeAll(of: answer.aor, before: arrival, callID, at: now, location: &location)
+        } else {
+            var offset = answer.state.firstContact
+            for _ in 0..<answer.state.contactCount {
+                let state = carried.span.extracting(answer.body.start..<answer.body.end)
+                guard let contact = answer.state.contact(state, at: &offset) else { break }
+                apply(
+                    bytes, answer, contact, callID, carried: carried, arrival: arrival,
+                    isKnown: entry != nil,
+                    now: now, location: &location)
+            }
+        }
+
+        outbox.begin()
+        RegisterAnswer.writeRelayed(bytes, index, top: answer.top, rebuilds: true, &outbox)
+        var next = table.first(of: answer.aor)
+        while let place = next {
+            next = table.next(after: place)
+            let binding = table[place]
+            guard binding.state == .live, now < binding.deadline else { continue }
+            writeStored(binding, now: now, location: &location, outbox: &outbox)
+        }
+        RegisterAnswer.finish(bytes, index, &outbox)
+
+        guard hasStaged else {
+            filter.set(.accepted, answer.aor, answer.transaction)
+            recordRelayed(milliseconds: now.millisecondsSince(arrival))
+            send(to: answer.state.flow, &outbox)
+            return
+        }
+        hold(answer, first: arrival, &outbox)
+    }
+
+    /// Keeps the answer until the facts it promises are committed.
+    private mutating func hold(
+        _ answer: MainAnswer, first: Instant, _ outbox: inout Outbox
+    ) {
+        var reply = HeldReplies.Reply()
+        reply.ticket = nextTicket
+        reply.destination = answer.state.flow.peer
+        reply.socket = answer.state.flow.socket
+        reply.aor = answer.aor
+        reply.transaction = answer.transaction
+        reply.first = first
+        let isKept =
+            !outbox.overflowed && Int(reply.socket) < options.sockets.count
+            && held.hold(reply, outbox.open)
+        outbox.abandon()
+        // Without room the phone's copy is answered from the table once the commit is through.
+        if !isKept { counters.add(.droppedOutboxFull) }
+        filter.set(isKept ? .committing : .accepted, answer.aor, answer.transaction)
+    }
+
+    /// Whether a later request of one of these contacts has been committed already, or this one.
+    private func isStale(
+        _ answer: MainAnswer, _ callID: UInt64, carried: borrowing ByteBuffer,
+        entry: RelayFilter.Entry?, arrival: Instant
+    ) -> Bool {
+        var offset = answer.state.firstContact
+        let state = carried.span.extracting(answer.body.start..<answer.body.end)
+        for _ in 0..<answer.state.contactCount {
+            guard let contact = answer.state.contact(state, at: &offset) else { return false }
+            guard let place = table.find(contact.id) else { continue }
+            let binding = table[place]
+            if entry != nil {
+                if binding.arrival > arrival { return true }
+            } else if binding.callID == callID, binding.sequenceRelayed >= index.sequenceNumber {
+                // No entry is left to say when it was asked: an old answer must move nothing.
+                return true
+            }
+        }
+        return false
+    }
+
+    private mutating func apply<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, _ answer: MainAnswer, _ contact: RelayState.SealedContact,
+        _ callID: UInt64, carried: borrowing ByteBuffer, arrival: Instant, isKnown: Bool,
+        now: Instant,
+        location: inout Location
+    ) {
+        let place = table.find(contact.id)
+        let wanted = granted(contact.askedSeconds) ?? options.minSeconds
+        guard contact.askedSeconds > 0 else {
+            if let place { remove(place, arrival, callID, at: now, location: &location) }
+            return
+        }
+        let asked = mainAsk(
+            contact.askedSeconds, throttled: answer.state.marks.contains(.throttled))
+        let mainGrant: UInt32
+        switch MainContact.grant(of: contact.id, in: bytes, index, under: options.keys) {
+        case .absent:
+            counters.add(.mainDroppedContact)
+            if let place { remove(place, arrival, callID, at: now, location: &location) }
+            return
+        case .seconds(let seconds): mainGrant = min(seconds ?? asked, asked)
+        }
+        if mainGrant < asked { counters.add(.mainShortened) }
+
+        // The lease runs from the first relay; without an entry, from the earliest it can have been.
+        let leaseStart =
+            isKnown
+            ? arrival
+            : Instant(
+                milliseconds: now.milliseconds
+                    - min(now.milliseconds, RegistrationLimits.transactionMs))
+        let mainExpiry = leaseStart.advanced(bySeconds: mainGrant)
+        let left = mainExpiry.secondsLeft(at: now)
+        let grant = min(min(wanted, mainGrant), left)
+        guard grant > 0 else {
+            if let place { remove(place, arrival, callID, at: now, location: &location) }
+            return
+        }
+        let told = min(
+            left, spread.spread(grant, contact.id, sequence: index.sequenceNumber))
+
+        let element = contact.element
+        let state = carried.span.extracting(answer.body.start..<answer.body.end)
+        guard
+            let address = try? NameAddress(state, from: element.start, to: element.end),
+            let parsed = try? ContactRequest(
+                state, address, headerSeconds: contact.askedSeconds,
+                defaultSeconds: contact.askedSeconds)
+        else {
+            counters.add(.droppedSealBroken)
+            return
+        }
+
+        var binding = place.map { table[$0] } ?? Binding()
+        let isNew = place == nil
+        binding.aor = answer.aor
+        binding.id = contact.id
+        binding.identity = fingerprints.identity(state, parsed)
+        binding.contact = fingerprints.contact(
+            state, element: element, askedSeconds: contact.askedSeconds)
+        binding.callID = callID
+        binding.transaction = answer.transaction
+        binding.sequenceRelayed = index.sequenceNumber
+        binding.sequenceHeard = index.sequenceNumber
+        binding.lastHeard = arrival
+        binding.arrival = arrival
+        binding.flow = answer.state.flow
+        binding.grantedSeconds = told
+        binding.mainExpiry = mainExpiry
+        binding.deadline = now.advanced(bySeconds: told)
+        binding.state = .live
+        binding.flags = []
+        if answer.state.marks.contains(.indirect) { binding.flags.insert(.indirect) }
+        if !isKnown || arrival < binding.dirtyUntil { binding.flags.insert(.dirty) }
+        binding.ticket = nextTicket
+        if let number = blocks.intern(block) {
+            binding.block = number
+        } else {
+            binding.block = 0
+            binding.flags.insert(.ownBlock)
+        }
+        if binding.record == .none { binding.record = location.nextRecordNumber() }
+
+        writeFact(bytes, answer, binding, contact.askedSeconds, state, parsed, now: now)
+        guard !factBytes.overflowed else {
+            counters.add(.rejectTooLarge)
+            return
+        }
+        if let place {
+            table[place] = binding
+            table.reschedule(place)
+        } else if table.insert(binding) == nil {
+            note(CoreEvent(.tableFull, number: table.count))
+            return
+        }
+        location.stage(binding.record, factBytes.span)
+        hasStaged = true
+        counters.add(.factsStaged)
+        counters.add(isNew ? .bindingsAdded : .bindingsRefreshedAtMain)
+    }
+
+    /// Puts the fact of a binding into `factBytes`.
+    private mutating func writeFact(
+        _ bytes: Span<UInt8>, _ answer: MainAnswer, _ binding: Binding, _ asked: UInt32,
+        _ state: Span<UInt8>, _ contact: ContactRequest, now: Instant
+    ) {
+        var fact = Fact(aor: binding.aor, id: binding.id)
+        fact.identity = binding.identity
+        fact.contactFingerprint = binding.contact
+        fact.callIDFingerprint = binding.callID
+        fact.transaction = binding.transaction
+        fact.peer = binding.flow.peer
+        fact.local =
+            Int(binding.flow.socket) < options.sockets.count
+            ? options.sockets[Int(binding.flow.socket)].local : .none
+        fact.server = answer.server
+        fact.sequence = binding.sequenceRelayed
+        fact.askedSeconds = asked
+        fact.grantedSeconds = binding.grantedSeconds
+        fact.mainExpiry = binding.mainExpiry
+        fact.confirmed = now
+        fact.arrival = binding.arrival
+        fact.dirtyUntil = binding.dirtyUntil
+        if binding.flags.contains(.dirty) { fact.marks.insert(.dirty) }
+        if binding.flags.contains(.indirect) { fact.marks.insert(.indirect) }
+        fact.begin(&factBytes)
+        Fact.append(.addressOfRecord, aorText, to: &factBytes)
+        let contactStart = factBytes.count
+        if contact.expiresParameter.isEmpty {
+            factBytes.append(state, contact.element)
+        } else {
+            factBytes.append(
+                state, ByteRange(contact.element.start, contact.expiresParameter.start))
+            factBytes.append(state, ByteRange(contact.expiresParameter.end, contact.element.end))
+        }
+        Fact.close(.contact, from: contactStart, in: &factBytes)
+        Fact.append(.callID, bytes, index.value(.callID) ?? .none, to: &factBytes)
+
+        let uriStart = factBytes.count
+        var end = answer.state.firstContact
+        for _ in 0..<answer.state.contactCount { _ = answer.state.contact(state, at: &end) }
+        if let range = answer.state.requestURI(at: end) {
+            factBytes.append(state, range)
+        } else {
+            let domain = domain(ofAOR: aorText.span)
+            factBytes.append("sip:")
+            factBytes.append(aorText, domain)
+        }
+        Fact.close(.requestURI, from: uriStart, in: &factBytes)
+        Fact.append(.toURI, bytes, answer.toURI, to: &factBytes)
+        let from = index.value(.from).flatMap {
+            try? NameAddress(bytes, from: $0.start, to: $0.end)
+        }
+        Fact.append(.fromURI, bytes, from?.uri ?? answer.toURI, to: &factBytes)
+        work.begin()
+        options.contact.writeURI(binding.id, state, user: contact.uri.user, &work)
+        let mainStart = factBytes.count
+        factBytes.append(openOf: work)
+        Fact.close(.mainContact, from: mainStart, in: &factBytes)
+        work.abandon()
+        Fact.append(.replyBlock, block, to: &factBytes)
+    }
+
+    // MARK: Taking away
+
+    private mutating func removeAll<Location: LocationService & ~Copyable>(
+        of aor: AORKey, before arrival: Instant, _ callID: UInt64, at now: Instant,
+        location: inout Location
+    ) {
+        var next = table.first(of: aor)
+        while let place = next {
+            next = table.next(after: place)
+            guard table[place].arrival <= arrival, table[place].state != .tombstone else {
+                continue
+            }
+            remove(place, arrival, callID, at: now, location: &location)
+        }
+    }
+
+    /// Takes a binding away for good and leaves a tombstone, so that an answer that is still on its
+    /// way does not bring it back.
+    private mutating func remove<Location: LocationService & ~Copyable>(
+        _ place: BindingIndex, _ arrival: Instant, _ callID: UInt64, at now: Instant,
+        location: inout Location
+    ) {
+        stopRemoval(place, at: now)
+        table[place].arrival = arrival
+        table[place].callID = callID
+        table[place].sequenceRelayed = index.sequenceNumber
+        bury(place, at: now, location: &location)
+        counters.add(.bindingsRemoved)
+    }
+
+    /// Deletes the fact of a binding and turns it into a tombstone.
+    mutating func bury<Location: LocationService & ~Copyable>(
+        _ place: BindingIndex, at now: Instant, location: inout Location
+    ) {
+        let record = table[place].record
+        if record != .none {
+            location.stageRemoval(of: record)
+            hasStaged = true
+        }
+        table[place].state = .tombstone
+        table[place].record = .none
+        table[place].ticket = nextTicket
+        table[place].deadline = now.advanced(byMilliseconds: RegistrationLimits.transactionMs)
+        table.reschedule(place)
+    }
+}

@@ -1,0 +1,282 @@
+package import Bytes
+internal import Forwarding
+internal import Keys
+package import Registration
+internal import SIPMessage
+internal import SIPTransaction
+
+// What lapses here is taken out of the main registrar by a REGISTER of our own, from a socket of its
+// own (RFC 3261 §10.2.2; no byte that came from a phone ever leaves by that socket).
+extension WorkerCore {
+    /// Seconds until a removal that nobody answered is tried again.
+    private static let retrySeconds: UInt32 = 30
+    /// Seconds that a returning phone's REGISTER stops the removal of its old binding.
+    private static let pauseSeconds: UInt32 = 40
+
+    /// Ends the present state of a binding whose deadline has passed.
+    mutating func end<Location: LocationService & ~Copyable>(
+        _ place: BindingIndex, at now: Instant, location: inout Location
+    ) {
+        let binding = table[place]
+        switch binding.state {
+        case .free: break
+        case .tombstone: table.remove(place)
+        case .live:
+            counters.add(.bindingsExpired)
+            guard options.removesExpired, now < binding.mainExpiry else {
+                bury(place, at: now, location: &location)
+                return
+            }
+            table[place].state = .lapsed
+            mark(place, .removalOwed, location: &location)
+            queueRemoval(place, at: now)
+        case .lapsed:
+            guard now < binding.mainExpiry else {
+                bury(place, at: now, location: &location)
+                return
+            }
+            queueRemoval(place, at: now)
+        case .refused: bury(place, at: now, location: &location)
+        }
+    }
+
+    /// Queues a lapsed binding's removal; it is looked at again when the main registrar forgets it.
+    mutating func queueRemoval(_ place: BindingIndex, at now: Instant) {
+        let isQueued = removals.enqueue(table[place].id)
+        table[place].deadline =
+            isQueued
+            ? table[place].mainExpiry
+            : now.advanced(bySeconds: Self.retrySeconds)
+        table.reschedule(place)
+    }
+
+    /// Writes a mark into the fact of a binding, and nothing else.
+    private mutating func mark<Location: LocationService & ~Copyable>(
+        _ place: BindingIndex, _ mark: Fact.Marks, location: inout Location
+    ) {
+        let record = table[place].record
+        factBytes.clear()
+        _ = location.read(record) { fact in factBytes.append(fact) }
+        guard !factBytes.isEmpty, !factBytes.overflowed, let fact = Fact(factBytes.span) else {
+            return
+        }
+        Fact.remark(&factBytes, fact.marks.union(mark))
+        location.stage(record, factBytes.span)
+        hasStaged = true
+    }
+
+    /// A REGISTER for this contact is on its way to the main registrar: an own removal of it stops,
+    /// and if it may still arrive there, what that REGISTER brings is not trusted for 64·T1.
+    mutating func stopRemoval(_ place: BindingIndex, at now: Instant) {
+        guard table[place].state == .lapsed else { return }
+        if let slot = removals.slot(of: table[place].id) {
+            removals.close(slot)
+            counters.add(.ownRemovalStopped)
+            table[place].dirtyUntil = now.advanced(byMilliseconds: RegistrationLimits.transactionMs)
+        }
+        table[place].deadline = min(
+            table[place].mainExpiry, now.advanced(bySeconds: Self.pauseSeconds))
+        table.reschedule(place)
+    }
+
+    // MARK: Sending
+
+    mutating func sendRemovals<Location: LocationService & ~Copyable>(
+        at now: Instant, location: inout Location, outbox: inout Outbox
+    ) {
+        while outbox.hasRoom(for: 8_192), let id = removals.dequeue(at: now) {
+            guard let place = table.find(id), table[place].state == .lapsed,
+                removals.slot(of: id) == nil, isStillOwed(place, at: now),
+                let slot = removals.open(id, now: now)
+            else { continue }
+            let binding = table[place]
+            let usesPhones = binding.sequenceHeard > binding.sequenceRelayed
+            var derived = KeyedHash(options.keys.fingerprint)
+            derived.update(word: id.high)
+            derived.update(word: id.low)
+            derived.update(word: binding.mainExpiry.milliseconds)
+            let derivedCallID = derived.finish()
+            let transaction = UInt64(slot) << 32 | UInt64(removals.slots[slot].generation)
+            outbox.begin()
+            _ = location.read(binding.record) { fact in
+                outbox.write("REGISTER ")
+                outbox.write(fact, Fact.range(of: .requestURI, in: fact))
+                outbox.write(" SIP/2.0\r\nVia: SIP/2.0/UDP ")
+                outbox.write(options.sockets[Int(options.ownSocket)].advertised)
+                outbox.write(";branch=")
+                SealedVia.write(
+                    .own, binding.aor.steering, transaction: transaction,
+                    body: sealed, under: options.keys, scratch: &scratch,
+                    to: &outbox)
+                outbox.write(";rport\r\n")
+                OwnRemoval.writeRest(
+                    fact, tag: derivedCallID &+ transaction,
+                    derivedCallID: usesPhones ? nil : derivedCallID,
+                    sequence: usesPhones ? binding.sequenceHeard : 1, &outbox)
+            }
+            guard outbox.openCount > 0 else {
+                outbox.abandon()
+                removals.close(slot)
+                continue
+            }
+            removals.keep(outbox.open, in: slot)
+            outbox.end(to: options.mainServer, from: options.ownSocket)
+            counters.add(.ownRemovalSent)
+        }
+    }
+
+    /// Not while a phone that came back is being registered.
+    private func isStillOwed(_ place: BindingIndex, at now: Instant) -> Bool {
+        table[place].deadline == table[place].mainExpiry || table[place].deadline <= now
+    }
+
+    mutating func fireRemovals(at now: Instant, _ outbox: inout Outbox) {
+        guard removals.active > 0, removals.nextTimer <= now else { return }
+        for slot in 0..<removals.slots.count where removals.slots[slot].isUsed {
+            switch removals.slots[slot].transaction.fire(at: now) {
+            case .nothing, .deliver: break
+            case .send:
+                outbox.begin()
+                outbox.write(removals.message(slot))
+                outbox.end(to: options.mainServer, from: options.ownSocket)
+            case .timeOut:
+                counters.add(.ownRemovalUnanswered)
+                retryLater(slot, at: now)
+            case .end: removals.close(slot)
+            }
+        }
+    }
+
+    private mutating func retryLater(_ slot: Int, at now: Instant) {
+        let id = removals.slots[slot].id
+        removals.close(slot)
+        guard let place = table.find(id), table[place].state == .lapsed else { return }
+        table[place].deadline = min(
+            table[place].mainExpiry, now.advanced(bySeconds: Self.retrySeconds))
+        table.reschedule(place)
+    }
+
+    // MARK: Answers
+
+    mutating func receiveRemovalAnswer<Location: LocationService & ~Copyable>(
+        _ seal: SealedVia, from source: TransportAddress, now: Instant, location: inout Location
+    ) {
+        guard options.mainSide.contains(source) else {
+            counters.add(.droppedForeignResponse)
+            return
+        }
+        let slot = Int(seal.transaction >> 32)
+        guard slot < removals.slots.count, removals.slots[slot].isUsed,
+            removals.slots[slot].generation == UInt32(truncatingIfNeeded: seal.transaction)
+        else { return }
+        let code = index.statusCode
+        let action = removals.slots[slot].transaction.receive(
+            code < 200 ? .provisional : .final, at: now)
+        guard action == .deliver else { return }
+        guard let place = table.find(removals.slots[slot].id), table[place].state == .lapsed else {
+            removals.close(slot)
+            return
+        }
+        switch code {
+        case 200..<300, 404, 481:
+            counters.add(.ownRemovalDone)
+            removals.close(slot)
+            bury(place, at: now, location: &location)
+        case 500..<600:
+            counters.add(.ownRemovalUnanswered)
+            retryLater(slot, at: now)
+        default:
+            counters.add(.ownRemovalRefused)
+            noteRefusal(place, source, code, location: &location)
+            removals.close(slot)
+            table[place].state = .refused
+            table[place].deadline = table[place].mainExpiry
+            table.reschedule(place)
+            mark(place, .refused, location: &location)
+        }
+    }
+
+    private mutating func noteRefusal<Location: LocationService & ~Copyable>(
+        _ place: BindingIndex, _ source: TransportAddress, _ code: Int, location: inout Location
+    ) {
+        var text: [UInt8] = []
+        _ = location.read(table[place].record) { fact in
+            let range = Fact.range(of: .addressOfRecord, in: fact)
+            for offset in range.start..<range.end { text.append(fact[offset]) }
+        }
+        note(
+            CoreEvent(
+                .removalRefused, source: source, number: code,
+                aor: String(decoding: text, as: UTF8.self)))
+    }
+
+    // MARK: Start
+
+    /// Takes a fact into the table; called for every fact of the store before the first round.
+    ///
+    /// - Parameter leasesDoubtful: the clock says nothing about how long the main registrar still
+    ///   holds its bindings, so nothing is absorbed before it has confirmed them.
+    /// - Returns: whether the fact belongs to this worker and was taken.
+    package mutating func load(
+        _ record: RecordNumber, _ bytes: Span<UInt8>, leasesDoubtful: Bool, now: Instant
+    ) -> Bool {
+        guard let key = Fact.aorKey(bytes),
+            key.steering.owner(among: options.workers) == options.worker,
+            let fact = Fact(bytes), table.find(fact.id) == nil
+        else { return false }
+        var binding = Binding()
+        binding.aor = fact.aor
+        binding.id = fact.id
+        binding.identity = fact.identity
+        binding.contact = fact.contactFingerprint
+        binding.callID = fact.callIDFingerprint
+        binding.transaction = fact.transaction
+        binding.record = record
+        binding.mainExpiry = fact.mainExpiry
+        binding.arrival = fact.arrival
+        binding.lastHeard = fact.arrival
+        binding.dirtyUntil = fact.dirtyUntil
+        binding.flow = Flow(peer: fact.peer, socket: socket(at: fact.local, towards: fact.peer))
+        binding.sequenceRelayed = fact.sequence
+        binding.sequenceHeard = fact.sequence
+        binding.grantedSeconds = fact.grantedSeconds
+        if fact.marks.contains(.dirty) || leasesDoubtful { binding.flags.insert(.dirty) }
+        if fact.marks.contains(.indirect) { binding.flags.insert(.indirect) }
+        if fact.server != options.mainServer { binding.flags.insert(.dirty) }
+        let blockRange = Fact.range(of: .replyBlock, in: bytes)
+        if let number = blocks.intern(bytes.extracting(blockRange.start..<blockRange.end)) {
+            binding.block = number
+        } else {
+            binding.flags.insert(.ownBlock)
+        }
+        if fact.marks.contains(.refused) {
+            binding.state = .refused
+            binding.deadline = fact.mainExpiry
+        } else if fact.marks.contains(.removalOwed) {
+            // It lapsed before; it gets no second life.
+            binding.state = .lapsed
+            binding.deadline = now
+        } else {
+            // When it was last refreshed nobody knows: one period of grace, at most the main lease.
+            binding.state = .live
+            binding.deadline = min(
+                fact.mainExpiry, now.advanced(bySeconds: max(fact.grantedSeconds, 1)))
+        }
+        return table.insert(binding) != nil
+    }
+
+    /// The listener a stored flow used, or one of its family if that is gone.
+    private func socket(at local: TransportAddress, towards peer: TransportAddress) -> UInt16 {
+        var fallback: UInt16 = 0
+        var hasFallback = false
+        for number in options.sockets.indices {
+            let socket = options.sockets[number]
+            if socket.local == local, socket.role != .own { return UInt16(number) }
+            if !hasFallback, socket.role == .listener, socket.local.isIPv4 == peer.isIPv4 {
+                fallback = UInt16(number)
+                hasFallback = true
+            }
+        }
+        return fallback
+    }
+}

@@ -1,0 +1,417 @@
+package import Bytes
+internal import Forwarding
+internal import Keys
+package import Registration
+internal import SIPMessage
+
+/// One worker's whole behaviour as a machine without clock, sockets or files: bytes and time in,
+/// bytes out.
+///
+/// The order of a round is the caller's: ``receive(_:length:from:socket:arrivedNs:now:mayHandOver:location:outbox:)``
+/// for each datagram, ``fire(at:location:outbox:)``, ``finishRound(at:location:outbox:)``, and
+/// ``settle(committed:failed:at:location:outbox:)`` when the store has answered.
+package struct WorkerCore: ~Copyable {
+    /// What became of a datagram.
+    package enum Disposition: Equatable, Sendable {
+        case done
+        /// Another worker owns it: to be given to its mailbox, nothing was decided.
+        case handOver(to: Int)
+    }
+
+    /// Room for what a Via carries, in bytes.
+    package static let carriedBytesMax = 24_576
+
+    let options: CoreOptions
+    package var counters = Counters()
+    package var events: [CoreEvent] = []
+
+    var table: BindingTable
+    var filter: RelayFilter
+    var blocks: ReplyBlocks
+    var held: HeldReplies
+    var removals: RemovalPool
+    var aside: AsideStates
+    let fingerprints: Fingerprints
+    var policy: RefreshPolicy
+    let spread: GrantSpread
+    var date = DateLine()
+
+    // Rooms that are used again for every message.
+    var index = MessageIndex()
+    var meaning = RegisterMeaning()
+    var aorText = ByteBuffer(bytesMax: 512)
+    var scratch = ByteBuffer(bytesMax: 24_576)
+    var sealed = ByteBuffer(bytesMax: 24_576)
+    var factBytes = ByteBuffer(bytesMax: RegistrationLimits.factBytesMax)
+    var block = ByteBuffer(bytesMax: 4_096)
+    /// Fingerprints of the contacts of the REGISTER at hand.
+    var contactHashes = InlineArray<16, UInt64>(repeating: 0)
+    var work = Outbox(bytesMax: 65_536, messagesMax: 4)
+
+    /// Hand-overs so far, and what of them the store has answered.
+    var handedOver: UInt64 = 0
+    var committed = CommitTicket(0)
+    var hasStaged = false
+    package private(set) var storeIsDown = false
+    /// Records whose removal the store could not take yet.
+    var removalsUnsaved: [RecordNumber] = []
+    /// The lifetime asked of the main registrar; it may have taught us a longer one.
+    var mainSeconds: UInt32
+
+    /// Arrival times of what was absorbed in this round, in nanoseconds.
+    private var absorbedArrivals: RigidBuffer<UInt64>
+    private var absorbedCount = 0
+
+    package init(_ options: CoreOptions, now: Instant) {
+        self.options = options
+        table = BindingTable(bindingsMax: options.bindingsMax, now: now)
+        filter = RelayFilter(entriesMax: 65_536, now: now)
+        blocks = ReplyBlocks(options.keys)
+        held = HeldReplies(bytesMax: 16 << 20, repliesMax: 16_384)
+        removals = RemovalPool(
+            bindingsMax: options.bindingsMax, perSecond: options.removalsPerSecond, now: now)
+        aside = AsideStates()
+        fingerprints = Fingerprints(options.keys)
+        policy = RefreshPolicy(mainSeconds: options.mainSeconds)
+        spread = GrantSpread(fraction: options.jitter)
+        mainSeconds = options.mainSeconds
+        absorbedArrivals = RigidBuffer(count: 4_096, zeroed: 0)
+        events.reserveCapacity(64)
+    }
+
+    /// Tells the date that answers carry.
+    package mutating func setDate(wallSeconds: UInt64) { date.set(wallSeconds: wallSeconds) }
+
+    // MARK: Messages
+
+    /// Deals with one datagram.
+    ///
+    /// - Parameters:
+    ///   - bytes: the datagram, and padding behind it.
+    ///   - length: how many bytes the datagram has.
+    ///   - arrivedNs: when it arrived, on a clock of the caller's.
+    ///   - carried: room of ``carriedBytesMax`` for what the Via of an answer carried.
+    ///   - mayHandOver: `false` for one that came from another worker's mailbox.
+    package mutating func receive<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, length: Int, from source: TransportAddress, socket: UInt16,
+        arrivedNs: UInt64, now: Instant, mayHandOver: Bool, carried: inout ByteBuffer,
+        location: inout Location, outbox: inout Outbox
+    ) -> Disposition {
+        counters.add(.receivedBytes, UInt64(length))
+        guard source.port != 0, !source.isMulticastOrBroadcast else {
+            counters.add(.droppedBadAddress)
+            return .done
+        }
+        switch MessageParser().parse(bytes, length: length, into: &index) {
+        case .message: break
+        case .keepAlive:
+            counters.add(.receivedKeepAlives)
+            if length == 4 {
+                outbox.begin()
+                outbox.write("\r\n")
+                outbox.end(to: source, from: socket)
+            }
+            return .done
+        case .bad(let error):
+            answerBad(bytes, error, source, socket, &outbox)
+            return .done
+        }
+        let via: ViaValue
+        do throws(SIPParseError) {
+            via = try index.topVia(bytes)
+        } catch {
+            counters.add(.droppedNoVia)
+            note(.malformed, source, error)
+            return .done
+        }
+        guard index.isRequest else {
+            counters.add(.receivedResponses)
+            return receiveResponse(
+                bytes, via, from: source, socket: socket, now: now, mayHandOver: mayHandOver,
+                carried: &carried, location: &location, outbox: &outbox)
+        }
+        counters.add(.receivedRequests)
+        guard options.sockets[Int(socket)].role != .own else {
+            counters.add(.droppedNoRoute)
+            return .done
+        }
+        if index.method == .register {
+            return receiveRegister(
+                bytes, via, from: source, socket: socket, arrivedNs: arrivedNs, now: now,
+                mayHandOver: mayHandOver, location: &location, outbox: &outbox)
+        }
+        return receiveRequest(
+            bytes, via, from: source, socket: socket, now: now, mayHandOver: mayHandOver,
+            location: &location, outbox: &outbox)
+    }
+
+    private mutating func receiveResponse<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, _ via: ViaValue, from source: TransportAddress, socket: UInt16,
+        now: Instant, mayHandOver: Bool, carried: inout ByteBuffer, location: inout Location,
+        outbox: inout Outbox
+    ) -> Disposition {
+        let branch = bytes.extracting(via.branch.start..<via.branch.end)
+        guard let peek = SealedVia.peek(branch: branch, scratch: &scratch) else {
+            counters.add(.droppedForeignResponse)
+            return .done
+        }
+        if peek.kind != .request, options.workers > 1 {
+            let owner = peek.steering.owner(among: options.workers)
+            if owner != options.worker {
+                guard mayHandOver else {
+                    counters.add(.droppedSealBroken)
+                    return .done
+                }
+                return .handOver(to: owner)
+            }
+        }
+        guard let seal = SealedVia(branch: branch, under: options.keys, into: &carried) else {
+            counters.add(.droppedSealBroken)
+            return .done
+        }
+        switch seal.kind {
+        case .register, .registerAside:
+            if seal.kind == .registerAside, !aside.find(seal.transaction, into: &carried) {
+                // The phone's next copy is relayed again and brings its state along.
+                counters.add(.droppedSealBroken)
+                return .done
+            }
+            receiveMainAnswer(
+                bytes, via, seal, from: source, carried: carried, now: now, location: &location,
+                outbox: &outbox)
+        case .request: forwardResponse(bytes, via, seal, carried: carried, &outbox)
+        case .own:
+            receiveRemovalAnswer(seal, from: source, now: now, location: &location)
+        }
+        return .done
+    }
+
+    // MARK: Answers of our own
+
+    /// The tag of our own answers: the same for every copy of a request (RFC 3261 §8.2.7).
+    func tag(_ bytes: Span<UInt8>, _ via: ViaValue) -> UInt64 {
+        fingerprints.transaction(
+            bytes, callID: index.value(.callID) ?? .none, sequence: index.sequenceNumber, via: via)
+    }
+
+    /// Answers a request with a final response that has no more to say.
+    mutating func refuse(
+        _ code: UInt32, _ reason: StaticString, _ bytes: Span<UInt8>, _ via: ViaValue,
+        _ source: TransportAddress, _ socket: UInt16, _ counter: Counter,
+        retryAfter: UInt32? = nil, _ outbox: inout Outbox
+    ) {
+        counters.add(counter)
+        if index.method == .register { counters.add(.registerRejected) }
+        guard index.method != .ack else { return }
+        outbox.begin()
+        ResponseWriter.begin(
+            code, reason, to: bytes, index, source: source, toTag: tag(bytes, via), &outbox)
+        if let retryAfter {
+            outbox.write("Retry-After: ")
+            outbox.write(decimal: retryAfter)
+            outbox.write("\r\n")
+        }
+        ResponseWriter.finish(&outbox)
+        if !outbox.end(to: source, from: socket) { counters.add(.droppedOutboxFull) }
+    }
+
+    /// 400, or 505, where a Via can be answered; silence else.
+    private mutating func answerBad(
+        _ bytes: Span<UInt8>, _ error: SIPParseError, _ source: TransportAddress,
+        _ socket: UInt16, _ outbox: inout Outbox
+    ) {
+        counters.add(.droppedMalformed)
+        note(.malformed, source, error)
+        guard index.isRequest, index.method != .ack, let via = try? index.topVia(bytes) else {
+            return
+        }
+        if index.method == .register { counters.add(.registerRejected) }
+        if error.reason == .version {
+            counters.add(.rejectVersion)
+        } else {
+            counters.add(.rejectMalformed)
+        }
+        outbox.begin()
+        ResponseWriter.begin(
+            error.reason == .version ? 505 : 400, error.reason.text, to: bytes, index,
+            source: source, toTag: tag(bytes, via), &outbox)
+        ResponseWriter.finish(&outbox)
+        if !outbox.end(to: source, from: socket) { counters.add(.droppedOutboxFull) }
+    }
+
+    mutating func note(_ kind: CoreEvent.Kind, _ source: TransportAddress, _ error: SIPParseError) {
+        guard events.count < 64 else { return }
+        events.append(
+            CoreEvent(kind, source: source, number: error.offset, text: error.reason.text))
+    }
+
+    mutating func note(_ event: CoreEvent) {
+        if events.count < 64 { events.append(event) }
+    }
+
+    /// The canonical AOR as text, for events; allocates.
+    var aorString: String {
+        var text: [UInt8] = []
+        let bytes = aorText.span
+        for offset in bytes.indices { text.append(bytes[offset]) }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    // MARK: The round
+
+    mutating func countAbsorbed(arrivedNs: UInt64) {
+        guard absorbedCount < absorbedArrivals.count else { return }
+        absorbedArrivals[absorbedCount] = arrivedNs
+        absorbedCount += 1
+    }
+
+    /// Puts the time that absorbed REGISTERs of this round took into the histogram.
+    package mutating func recordAbsorbed(sentNs: UInt64) {
+        for number in 0..<absorbedCount {
+            let microseconds = (sentNs &- absorbedArrivals[number]) / 1_000
+            counters.add(.absorbedMicroseconds, microseconds)
+            switch microseconds {
+            case ...50: counters.add(.absorbedUnder50us)
+            case ...100: counters.add(.absorbedUnder100us)
+            case ...250: counters.add(.absorbedUnder250us)
+            case ...500: counters.add(.absorbedUnder500us)
+            case ...1_000: counters.add(.absorbedUnder1ms)
+            case ...2_500: counters.add(.absorbedUnder2500us)
+            case ...5_000: counters.add(.absorbedUnder5ms)
+            case ...10_000: counters.add(.absorbedUnder10ms)
+            case ...25_000: counters.add(.absorbedUnder25ms)
+            case ...100_000: counters.add(.absorbedUnder100ms)
+            case ...1_000_000: counters.add(.absorbedUnder1s)
+            default: counters.add(.absorbedSlower)
+            }
+        }
+        absorbedCount = 0
+    }
+
+    mutating func recordRelayed(milliseconds: UInt64) {
+        counters.add(.relayedMilliseconds, milliseconds)
+        switch milliseconds {
+        case ...1: counters.add(.relayedUnder1ms)
+        case ...2: counters.add(.relayedUnder2500us)
+        case ...5: counters.add(.relayedUnder5ms)
+        case ...10: counters.add(.relayedUnder10ms)
+        case ...25: counters.add(.relayedUnder25ms)
+        case ...50: counters.add(.relayedUnder50ms)
+        case ...100: counters.add(.relayedUnder100ms)
+        case ...250: counters.add(.relayedUnder250ms)
+        case ...500: counters.add(.relayedUnder500ms)
+        case ...1_000: counters.add(.relayedUnder1s)
+        case ...4_000: counters.add(.relayedUnder4s)
+        default: counters.add(.relayedSlower)
+        }
+    }
+
+    /// Hands over what was staged, and tells the gauges.
+    package mutating func finishRound<Location: LocationService & ~Copyable>(
+        at now: Instant, location: inout Location, outbox: inout Outbox
+    ) {
+        if hasStaged {
+            hasStaged = false
+            handedOver += 1
+            if location.handOver() == nil {
+                // The store's queue is full: as if the commit had failed.
+                settleFailed(CommitTicket(handedOver))
+                committed = max(committed, CommitTicket(handedOver))
+                release(through: committed, at: now, &outbox)
+            }
+        }
+        counters.add(.rounds)
+        counters.set(.bindings, UInt64(table.liveCount))
+        counters.set(.addressesOfRecord, UInt64(table.aorCount))
+        counters.set(.relaysInFlight, UInt64(filter.count))
+        counters.set(.repliesHeld, UInt64(held.count))
+        counters.set(.removalsOwed, UInt64(removals.queued + removals.active))
+        counters.set(.storeDown, storeIsDown ? 1 : 0)
+    }
+
+    /// The ticket that what is staged now will have.
+    var nextTicket: CommitTicket { CommitTicket(handedOver + 1) }
+
+    /// Takes in what the store has answered: held answers go out.
+    ///
+    /// - Parameters:
+    ///   - through: every hand-over up to this ticket is decided.
+    ///   - failed: those among them that could not be committed.
+    package mutating func settle(
+        through: CommitTicket, failed: [CommitTicket], storeDown: Bool, at now: Instant,
+        outbox: inout Outbox
+    ) {
+        storeIsDown = storeDown
+        for ticket in failed { settleFailed(ticket) }
+        guard through > committed else { return }
+        counters.add(.commitsAcknowledged, through.value - committed.value)
+        committed = through
+        release(through: through, at: now, &outbox)
+    }
+
+    /// Facts that could not be committed stay in RAM only; nobody is refused for it.
+    private mutating func settleFailed(_ ticket: CommitTicket) {
+        counters.add(.commitsFailed)
+        note(CoreEvent(.commitFailed, number: Int(ticket.value)))
+        failedTickets.append(ticket)
+    }
+
+    /// Tickets whose facts are volatile; short, since a failing store is asked rarely.
+    private var failedTickets: [CommitTicket] = []
+
+    private mutating func release(
+        through ticket: CommitTicket, at now: Instant, _ outbox: inout Outbox
+    ) {
+        while let reply = held.oldest(through: ticket) {
+            guard outbox.hasRoom(for: reply.count) else { break }
+            if !failedTickets.isEmpty, failedTickets.contains(reply.ticket) {
+                var next = table.first(of: reply.aor)
+                while let index = next {
+                    next = table.next(after: index)
+                    guard table[index].ticket == reply.ticket else { continue }
+                    table[index].flags.insert(.volatile)
+                    counters.add(.bindingsVolatile)
+                }
+            }
+            outbox.begin()
+            outbox.write(held.message(of: reply))
+            outbox.end(to: reply.destination, from: reply.socket)
+            filter.set(.accepted, reply.aor, reply.transaction)
+            recordRelayed(milliseconds: now.millisecondsSince(reply.first))
+            held.releaseOldest()
+        }
+        if held.isEmpty { failedTickets.removeAll(keepingCapacity: true) }
+    }
+
+    /// Whether answers wait that could go out.
+    package var hasReleasable: Bool { held.oldest(through: committed) != nil }
+
+    /// When ``fire(at:location:outbox:)`` has something to do next.
+    package var nextTimer: Instant {
+        if removals.queued > 0 { return Instant(milliseconds: 0) }
+        return min(table.nextTurn, removals.nextTimer)
+    }
+
+    /// Ends what is due: lapsed bindings, timers of our own requests. Bounded work per call.
+    package mutating func fire<Location: LocationService & ~Copyable>(
+        at now: Instant, location: inout Location, outbox: inout Outbox
+    ) {
+        if hasReleasable { release(through: committed, at: now, &outbox) }
+        var budget = 512
+        while budget > 0, let index = table.nextDue(at: now, budget: &budget) {
+            end(index, at: now, location: &location)
+        }
+        retryUnsavedRemovals(location: &location)
+        fireRemovals(at: now, &outbox)
+        sendRemovals(at: now, location: &location, outbox: &outbox)
+    }
+
+    private mutating func retryUnsavedRemovals<Location: LocationService & ~Copyable>(
+        location: inout Location
+    ) {
+        guard !removalsUnsaved.isEmpty, !storeIsDown else { return }
+        for record in removalsUnsaved { location.stageRemoval(of: record) }
+        removalsUnsaved.removeAll(keepingCapacity: true)
+        hasStaged = true
+    }
+}

@@ -1,0 +1,258 @@
+package import Bytes
+package import Keys
+
+/// All bindings of one worker: found by AOR and by contact ID, ended by a timing wheel; everything
+/// in memory taken at start.
+package struct BindingTable: ~Copyable, Sendable {
+    /// Seconds after which the wheel comes round.
+    private static let wheelSlots = 4_096
+
+    private var entries: RigidBuffer<Binding>
+    /// Open addressing: the upper half of a cell is part of the hash, the lower an index; 0 is free.
+    private var byAOR: RigidBuffer<UInt64>
+    private var byID: RigidBuffer<UInt64>
+    private let mask: Int
+    private var freeHead: UInt32 = 0
+    private var used: UInt32 = 0
+    private var wheel: RigidBuffer<UInt32>
+    private var wheelSecond: UInt64
+    /// Bindings whose slot has come up and that wait to be looked at.
+    private var due: UInt32 = 0
+
+    /// Bindings of any state.
+    package private(set) var count = 0
+    package private(set) var aorCount = 0
+    package private(set) var liveCount = 0
+    package let bindingsMax: Int
+
+    /// - Parameters:
+    ///   - bindingsMax: how many bindings it holds.
+    ///   - now: where the wheel begins.
+    package init(bindingsMax: Int, now: Instant) {
+        precondition(bindingsMax > 0 && bindingsMax < 1 << 30, "a table has a size")
+        self.bindingsMax = bindingsMax
+        entries = RigidBuffer(count: bindingsMax + 1, zeroed: Binding())
+        var cells = 16
+        while cells < bindingsMax * 2 { cells *= 2 }
+        byAOR = RigidBuffer(count: cells, zeroed: 0)
+        byID = RigidBuffer(count: cells, zeroed: 0)
+        mask = cells - 1
+        wheel = RigidBuffer(count: Self.wheelSlots, zeroed: 0)
+        wheelSecond = now.milliseconds / 1_000
+    }
+
+    package var isFull: Bool { count >= bindingsMax }
+
+    package subscript(index: BindingIndex) -> Binding {
+        get { entries[Int(index.value)] }
+        set {
+            let old = entries[Int(index.value)]
+            precondition(
+                old.aor == newValue.aor && old.id == newValue.id, "a binding keeps its keys")
+            if old.state == .live, newValue.state != .live { liveCount -= 1 }
+            if old.state != .live, newValue.state == .live { liveCount += 1 }
+            var entry = newValue
+            entry.next = old.next
+            entry.wheelNext = old.wheelNext
+            entry.wheelPrevious = old.wheelPrevious
+            entries[Int(index.value)] = entry
+        }
+    }
+
+    // MARK: Finding
+
+    /// The first binding of an AOR; the others follow by ``next(after:)``.
+    package func first(of aor: AORKey) -> BindingIndex? {
+        var at = Int(truncatingIfNeeded: aor.low) & mask
+        let tag = aor.low >> 32
+        while byAOR[at] != 0 {
+            if byAOR[at] >> 32 == tag {
+                let index = UInt32(truncatingIfNeeded: byAOR[at])
+                if entries[Int(index)].aor == aor { return BindingIndex(index) }
+            }
+            at = (at + 1) & mask
+        }
+        return nil
+    }
+
+    package func next(after index: BindingIndex) -> BindingIndex? {
+        let next = entries[Int(index.value)].next
+        return next == 0 ? nil : BindingIndex(next)
+    }
+
+    /// The binding with a contact ID.
+    package func find(_ id: ContactID) -> BindingIndex? {
+        var at = Int(truncatingIfNeeded: id.high) & mask
+        let tag = (id.low >> 16) & 0xFFFF_FFFF
+        while byID[at] != 0 {
+            if byID[at] >> 32 == tag {
+                let index = UInt32(truncatingIfNeeded: byID[at])
+                if entries[Int(index)].id == id { return BindingIndex(index) }
+            }
+            at = (at + 1) & mask
+        }
+        return nil
+    }
+
+    // MARK: Adding and taking away
+
+    /// Puts a binding in; `nil` if the table is full.
+    ///
+    /// - Precondition: no binding has its contact ID.
+    package mutating func insert(_ binding: Binding) -> BindingIndex? {
+        guard !isFull else { return nil }
+        let index: UInt32
+        if freeHead != 0 {
+            index = freeHead
+            freeHead = entries[Int(index)].next
+        } else {
+            used += 1
+            index = used
+        }
+        var entry = binding
+        entry.next = 0
+        entry.wheelNext = 0
+        entry.wheelPrevious = 0
+        if let head = first(of: binding.aor) {
+            entry.next = entries[Int(head.value)].next
+            entries[Int(head.value)].next = index
+        } else {
+            var at = Int(truncatingIfNeeded: binding.aor.low) & mask
+            while byAOR[at] != 0 { at = (at + 1) & mask }
+            byAOR[at] = (binding.aor.low >> 32) << 32 | UInt64(index)
+            aorCount += 1
+        }
+        var at = Int(truncatingIfNeeded: binding.id.high) & mask
+        while byID[at] != 0 { at = (at + 1) & mask }
+        byID[at] = ((binding.id.low >> 16) & 0xFFFF_FFFF) << 32 | UInt64(index)
+        entries[Int(index)] = entry
+        count += 1
+        if entry.state == .live { liveCount += 1 }
+        enterWheel(index)
+        return BindingIndex(index)
+    }
+
+    package mutating func remove(_ index: BindingIndex) {
+        let slot = index.value
+        let entry = entries[Int(slot)]
+        precondition(entry.state != .free, "the binding is there")
+        leaveWheel(slot)
+        removeFromAOR(slot, entry)
+        removeCell(ofID: slot, entry)
+        if entry.state == .live { liveCount -= 1 }
+        var free = Binding()
+        free.next = freeHead
+        entries[Int(slot)] = free
+        freeHead = slot
+        count -= 1
+    }
+
+    private mutating func removeFromAOR(_ slot: UInt32, _ entry: Binding) {
+        guard let head = first(of: entry.aor) else { preconditionFailure("a binding has an AOR") }
+        if head.value != slot {
+            var before = head.value
+            while entries[Int(before)].next != slot { before = entries[Int(before)].next }
+            entries[Int(before)].next = entry.next
+            return
+        }
+        var at = Int(truncatingIfNeeded: entry.aor.low) & mask
+        while UInt32(truncatingIfNeeded: byAOR[at]) != slot { at = (at + 1) & mask }
+        if entry.next != 0 {
+            byAOR[at] = (entry.aor.low >> 32) << 32 | UInt64(entry.next)
+            return
+        }
+        aorCount -= 1
+        Self.closeGap(&byAOR, entries, at) { $0.aor.low }
+    }
+
+    private mutating func removeCell(ofID slot: UInt32, _ entry: Binding) {
+        var at = Int(truncatingIfNeeded: entry.id.high) & mask
+        while UInt32(truncatingIfNeeded: byID[at]) != slot { at = (at + 1) & mask }
+        Self.closeGap(&byID, entries, at) { $0.id.high }
+    }
+
+    /// Frees a cell and moves later ones of its run back, so that no run is cut.
+    private static func closeGap(
+        _ cells: inout RigidBuffer<UInt64>, _ entries: borrowing RigidBuffer<Binding>,
+        _ start: Int, _ hash: (Binding) -> UInt64
+    ) {
+        let mask = cells.count - 1
+        var gap = start
+        var at = (gap + 1) & mask
+        while cells[at] != 0 {
+            let index = Int(UInt32(truncatingIfNeeded: cells[at]))
+            let home = Int(truncatingIfNeeded: hash(entries[index])) & mask
+            if (at &- home) & mask >= (at &- gap) & mask {
+                cells[gap] = cells[at]
+                gap = at
+            }
+            at = (at + 1) & mask
+        }
+        cells[gap] = 0
+    }
+
+    // MARK: The timing wheel
+
+    /// Moves a binding to where its deadline belongs; needed only if that has come nearer.
+    package mutating func reschedule(_ index: BindingIndex) {
+        leaveWheel(index.value)
+        enterWheel(index.value)
+    }
+
+    private mutating func enterWheel(_ slot: UInt32) {
+        // One second past the deadline, so that a binding is never ended early.
+        let second = entries[Int(slot)].deadline.milliseconds / 1_000 + 1
+        let ahead = min(max(second, wheelSecond + 1), wheelSecond + UInt64(Self.wheelSlots) - 1)
+        let place = Int(truncatingIfNeeded: ahead) & (Self.wheelSlots - 1)
+        let head = wheel[place]
+        entries[Int(slot)].wheelNext = head
+        // The head of a slot points back at its slot, marked by the top bit.
+        entries[Int(slot)].wheelPrevious = 0x8000_0000 | UInt32(place)
+        if head != 0 { entries[Int(head)].wheelPrevious = slot }
+        wheel[place] = slot
+    }
+
+    private mutating func leaveWheel(_ slot: UInt32) {
+        let next = entries[Int(slot)].wheelNext
+        let previous = entries[Int(slot)].wheelPrevious
+        if previous == 0xFFFF_FFFF {
+            due = next
+        } else if previous & 0x8000_0000 != 0 {
+            wheel[Int(previous & 0x7FFF_FFFF)] = next
+        } else {
+            entries[Int(previous)].wheelNext = next
+        }
+        if next != 0 { entries[Int(next)].wheelPrevious = previous }
+    }
+
+    /// The next binding whose deadline has passed; `nil` when there is none up to `now`.
+    ///
+    /// The caller must change or remove it, then call ``reschedule(_:)`` if it stays.
+    package mutating func nextDue(at now: Instant, budget: inout Int) -> BindingIndex? {
+        let second = now.milliseconds / 1_000
+        while budget > 0 {
+            if due == 0 {
+                guard wheelSecond < second else { return nil }
+                if second - wheelSecond > UInt64(Self.wheelSlots) {
+                    wheelSecond = second - UInt64(Self.wheelSlots)
+                }
+                wheelSecond += 1
+                let place = Int(truncatingIfNeeded: wheelSecond) & (Self.wheelSlots - 1)
+                due = wheel[place]
+                wheel[place] = 0
+                if due != 0 { entries[Int(due)].wheelPrevious = 0xFFFF_FFFF }
+                continue
+            }
+            budget -= 1
+            let index = BindingIndex(due)
+            if entries[Int(due)].deadline <= now { return index }
+            reschedule(index)
+        }
+        return nil
+    }
+
+    /// When the wheel has to be turned again.
+    package var nextTurn: Instant {
+        Instant(milliseconds: due != 0 ? 0 : (wheelSecond + 1) * 1_000)
+    }
+}

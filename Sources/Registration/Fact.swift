@@ -1,0 +1,178 @@
+package import Bytes
+package import Keys
+
+/// The durable part of a binding: what the main registrar agreed to (the list of what is needed to
+/// serve it after a restart, to judge its next refresh, and to remove it).
+///
+/// Times are on midreg's timeline. The layout is fixed fields, then the strings one after the other.
+package struct Fact: Sendable {
+    package static let version: UInt8 = 1
+    private static let fixedBytes = 216
+    private static let stringCount = 8
+
+    package struct Marks: OptionSet, BitwiseCopyable, Sendable {
+        package let rawValue: UInt8
+        package init(rawValue: UInt8) { self.rawValue = rawValue }
+        /// Lapsed here; the main registrar has still to be told.
+        package static let removalOwed = Marks(rawValue: 1)
+        /// The main registrar would not be told.
+        package static let refused = Marks(rawValue: 2)
+        package static let dirty = Marks(rawValue: 4)
+        package static let indirect = Marks(rawValue: 8)
+    }
+
+    package var aor: AORKey
+    package var id: ContactID
+    package var identity: UInt64
+    package var contactFingerprint: UInt64
+    package var callIDFingerprint: UInt64
+    package var transaction: UInt64
+    package var peer: TransportAddress
+    /// The local address of the flow's socket.
+    package var local: TransportAddress
+    /// The server of the main registrar that granted it.
+    package var server: TransportAddress
+    package var sequence: UInt32
+    package var askedSeconds: UInt32
+    package var grantedSeconds: UInt32
+    package var mainExpiry: Instant
+    package var confirmed: Instant
+    package var arrival: Instant
+    package var dirtyUntil: Instant
+    package var marks: Marks
+
+    package init(aor: AORKey, id: ContactID) {
+        self.aor = aor
+        self.id = id
+        identity = 0
+        contactFingerprint = 0
+        callIDFingerprint = 0
+        transaction = 0
+        peer = .none
+        local = .none
+        server = .none
+        sequence = 0
+        askedSeconds = 0
+        grantedSeconds = 0
+        mainExpiry = Instant(milliseconds: 0)
+        confirmed = mainExpiry
+        arrival = mainExpiry
+        dirtyUntil = mainExpiry
+        marks = []
+    }
+
+    /// The strings of a fact, in the order in which they are kept.
+    package enum Text: Int, CaseIterable, Sendable {
+        case addressOfRecord, contact, callID, requestURI, toURI, fromURI, mainContact, replyBlock
+    }
+
+    /// Begins the bytes of a fact; its strings follow, each by ``append(_:_:to:)``, in order.
+    package func begin(_ buffer: inout ByteBuffer) {
+        buffer.clear()
+        buffer.append(Self.version)
+        buffer.append(marks.rawValue)
+        buffer.append(two: 0)
+        buffer.append(four: sequence)
+        buffer.append(eight: aor.high)
+        buffer.append(eight: aor.low)
+        buffer.append(eight: id.high)
+        buffer.append(eight: id.low)
+        buffer.append(eight: identity)
+        buffer.append(eight: contactFingerprint)
+        buffer.append(eight: callIDFingerprint)
+        buffer.append(eight: transaction)
+        Self.append(peer, to: &buffer)
+        Self.append(local, to: &buffer)
+        Self.append(server, to: &buffer)
+        buffer.append(four: askedSeconds)
+        buffer.append(four: grantedSeconds)
+        buffer.append(eight: mainExpiry.milliseconds)
+        buffer.append(eight: confirmed.milliseconds)
+        buffer.append(eight: arrival.milliseconds)
+        buffer.append(eight: dirtyUntil.milliseconds)
+        for _ in 0..<Self.stringCount { buffer.append(two: 0) }
+        while buffer.count < Self.fixedBytes { buffer.append(0) }
+    }
+
+    private static func append(_ address: TransportAddress, to buffer: inout ByteBuffer) {
+        buffer.append(eight: address.high)
+        buffer.append(eight: address.low)
+        buffer.append(eight: UInt64(address.port))
+    }
+
+    private static func lengthOffset(_ text: Text) -> Int { 184 + 2 * text.rawValue }
+
+    /// Appends the next string.
+    package static func append(
+        _ text: Text, _ bytes: Span<UInt8>, _ range: ByteRange, to buffer: inout ByteBuffer
+    ) {
+        let length = UInt16(truncatingIfNeeded: min(range.count, 65_535))
+        buffer[lengthOffset(text)] = UInt8(truncatingIfNeeded: length)
+        buffer[lengthOffset(text) + 1] = UInt8(truncatingIfNeeded: length >> 8)
+        buffer.append(bytes, range)
+    }
+
+    /// Appends the next string, which is all of `bytes`.
+    package static func append(
+        _ text: Text, _ bytes: borrowing ByteBuffer, to buffer: inout ByteBuffer
+    ) {
+        append(text, bytes.span, ByteRange(0, bytes.count), to: &buffer)
+    }
+
+    /// Says how long the string is that was written into the buffer since `start`.
+    package static func close(_ text: Text, from start: Int, in buffer: inout ByteBuffer) {
+        let length = UInt16(truncatingIfNeeded: min(buffer.count - start, 65_535))
+        buffer[lengthOffset(text)] = UInt8(truncatingIfNeeded: length)
+        buffer[lengthOffset(text) + 1] = UInt8(truncatingIfNeeded: length >> 8)
+    }
+
+    /// Reads a fact; `nil` for bytes that are none of this version.
+    package init?(_ bytes: Span<UInt8>) {
+        guard bytes.count >= Self.fixedBytes, bytes[0] == Self.version else { return nil }
+        func address(_ offset: Int) -> TransportAddress {
+            TransportAddress(
+                high: bytes.load64(at: offset), low: bytes.load64(at: offset + 8),
+                port: bytes.two(at: offset + 16))
+        }
+        marks = Marks(rawValue: bytes[1])
+        sequence = bytes.four(at: 4)
+        aor = AORKey(high: bytes.load64(at: 8), low: bytes.load64(at: 16))
+        id = ContactID(high: bytes.load64(at: 24), low: bytes.load64(at: 32))
+        identity = bytes.load64(at: 40)
+        contactFingerprint = bytes.load64(at: 48)
+        callIDFingerprint = bytes.load64(at: 56)
+        transaction = bytes.load64(at: 64)
+        peer = address(72)
+        local = address(96)
+        server = address(120)
+        askedSeconds = bytes.four(at: 144)
+        grantedSeconds = bytes.four(at: 148)
+        mainExpiry = Instant(milliseconds: bytes.load64(at: 152))
+        confirmed = Instant(milliseconds: bytes.load64(at: 160))
+        arrival = Instant(milliseconds: bytes.load64(at: 168))
+        dirtyUntil = Instant(milliseconds: bytes.load64(at: 176))
+        var total = Self.fixedBytes
+        for text in Text.allCases { total += Int(bytes.two(at: Self.lengthOffset(text))) }
+        guard total == bytes.count else { return nil }
+    }
+
+    /// The AOR key of a fact's bytes, without reading the rest.
+    package static func aorKey(_ bytes: Span<UInt8>) -> AORKey? {
+        guard bytes.count >= fixedBytes, bytes[0] == version else { return nil }
+        return AORKey(high: bytes.load64(at: 8), low: bytes.load64(at: 16))
+    }
+
+    /// Where a string lies in the bytes of a fact.
+    package static func range(of text: Text, in bytes: Span<UInt8>) -> ByteRange {
+        guard bytes.count >= fixedBytes else { return .none }
+        var start = fixedBytes
+        for earlier in 0..<text.rawValue { start += Int(bytes.two(at: 184 + 2 * earlier)) }
+        let end = start + Int(bytes.two(at: lengthOffset(text)))
+        return end <= bytes.count ? ByteRange(start, end) : .none
+    }
+
+    /// The bytes of a fact with other marks and nothing else changed.
+    package static func remark(_ buffer: inout ByteBuffer, _ marks: Marks) {
+        buffer[1] = marks.rawValue
+    }
+}

@@ -1,0 +1,134 @@
+package import Bytes
+package import SIPMessage
+
+/// What the phone gets to see: the answers to REGISTER, with its own contacts and what is left of
+/// them (RFC 3261 §10.3 step 8).
+package enum RegisterAnswer {
+    /// Writes a Contact field from the phone's own bytes: everything but its old `expires`.
+    package static func writeContact(
+        _ bytes: Span<UInt8>, element: ByteRange, without expires: ByteRange, seconds: UInt32,
+        _ outbox: inout Outbox
+    ) {
+        outbox.write("Contact: ")
+        if expires.isEmpty {
+            outbox.write(bytes, element)
+        } else {
+            outbox.write(bytes, ByteRange(element.start, expires.start))
+            outbox.write(bytes, ByteRange(expires.end, element.end))
+        }
+        outbox.write(";expires=")
+        outbox.write(decimal: seconds)
+        outbox.write("\r\n")
+    }
+
+    /// Header fields of a 2xx that later answers repeat.
+    package static func isRepeated(_ bytes: Span<UInt8>, _ field: HeaderField) -> Bool {
+        switch field.name {
+        case .serviceRoute, .pAssociatedURI, .supported, .require, .flowTimer, .featureCaps,
+            .allowEvents, .securityServer, .server:
+            true
+        default: false
+        }
+    }
+
+    /// Collects the header fields to repeat from a 2xx of the main registrar.
+    package static func collectBlock(
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, scratch: inout Outbox,
+        into block: inout ByteBuffer
+    ) {
+        block.clear()
+        var number = 0
+        while number < index.count {
+            let field = index[number]
+            number += 1
+            guard isRepeated(bytes, field),
+                block.count + field.line.count <= RegistrationLimits.replyBlockBytesMax
+            else { continue }
+            if field.name == .supported || field.name == .require {
+                scratch.begin()
+                RelayedRegister.writeOptions(bytes, field, &scratch)
+                block.append(scratch.open)
+                scratch.abandon()
+            } else {
+                block.append(bytes, field.line)
+            }
+        }
+    }
+
+    /// Writes the main registrar's answer as it goes to the phone: without our Via, and, if
+    /// `rebuilds`, up to where Contacts of ours are to be put in place of its own.
+    ///
+    /// After this the caller writes Contact fields and calls ``finish(_:_:_:)``.
+    package static func writeRelayed(
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, top: ViaValue, rebuilds: Bool,
+        _ outbox: inout Outbox
+    ) {
+        outbox.write(bytes, index.startLine)
+        writeFields(bytes, index, top: top, rebuilds: rebuilds, &outbox)
+    }
+
+    /// The header fields of ``writeRelayed(_:_:top:rebuilds:_:)`` without the start line.
+    package static func writeFields(
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, top: ViaValue, rebuilds: Bool,
+        _ outbox: inout Outbox
+    ) {
+        var isTop = true
+        var number = 0
+        while number < index.count {
+            let field = index[number]
+            number += 1
+            switch field.name {
+            case .via where isTop:
+                isTop = false
+                if top.isFollowed {
+                    let comma = bytes.skipSpace(from: top.whole.end, to: field.value.end)
+                    outbox.write("Via: ")
+                    outbox.write(bytes, bytes.trimmed(ByteRange(comma + 1, field.value.end)))
+                    outbox.write("\r\n")
+                }
+            case .contact where rebuilds, .expires where rebuilds: break
+            case .require where rebuilds, .supported where rebuilds:
+                RelayedRegister.writeOptions(bytes, field, &outbox)
+            default: outbox.write(bytes, field.line)
+            }
+        }
+    }
+
+    package static func finish(
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ outbox: inout Outbox
+    ) {
+        outbox.write(bytes, index.headerEnd)
+        outbox.write(bytes, index.body)
+    }
+}
+
+/// A REGISTER of our own that takes a lapsed binding out of the main registrar (RFC 3261 §10.2.2).
+package enum OwnRemoval {
+    /// Writes everything behind our Via from a fact's bytes.
+    ///
+    /// - Parameters:
+    ///   - callID: written by `writeCallID`; the phone's own, or one derived from the contact ID.
+    package static func writeRest(
+        _ fact: Span<UInt8>, tag: UInt64, derivedCallID: UInt64?, sequence: UInt32,
+        _ outbox: inout Outbox
+    ) {
+        outbox.write("Max-Forwards: 70\r\nFrom: <")
+        outbox.write(fact, Fact.range(of: .fromURI, in: fact))
+        outbox.write(">;tag=")
+        ResponseWriter.writeTag(tag, &outbox)
+        outbox.write("\r\nTo: <")
+        outbox.write(fact, Fact.range(of: .toURI, in: fact))
+        outbox.write(">\r\nCall-ID: ")
+        if let derivedCallID {
+            ResponseWriter.writeTag(derivedCallID, &outbox)
+            outbox.write("-removal")
+        } else {
+            outbox.write(fact, Fact.range(of: .callID, in: fact))
+        }
+        outbox.write("\r\nCSeq: ")
+        outbox.write(decimal: sequence)
+        outbox.write(" REGISTER\r\nContact: <")
+        outbox.write(fact, Fact.range(of: .mainContact, in: fact))
+        outbox.write(">;expires=0\r\nUser-Agent: midreg\r\nContent-Length: 0\r\n\r\n")
+    }
+}

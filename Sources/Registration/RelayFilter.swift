@@ -1,0 +1,173 @@
+package import Bytes
+package import Keys
+
+/// Knows the relayed REGISTERs of the last half minute, so that copies are neither lost nor
+/// multiplied (RFC 3261 §16.11: what repairs a stateless relay over UDP is the phone's copy).
+///
+/// Losing an entry is harmless. Entries live in two generations of fixed size; each serves for 64·T1
+/// and is then emptied.
+package struct RelayFilter: ~Copyable, Sendable {
+    package enum State: UInt8, BitwiseCopyable, Sendable {
+        case free = 0
+        /// Relayed, no final answer yet.
+        case waiting
+        /// The main registrar has agreed; the store has not answered yet.
+        case committing
+        /// Answered with a 2xx.
+        case accepted
+        /// Answered with something else.
+        case refused
+    }
+
+    package struct Entry: BitwiseCopyable, Sendable {
+        package var aor: UInt64 = 0
+        package var transaction: UInt64 = 0
+        package var first: Instant = Instant(milliseconds: 0)
+        package var lastSent: Instant = Instant(milliseconds: 0)
+        package var copies: UInt16 = 0
+        package var state: State = .free
+
+        package init() {}
+    }
+
+    /// What to do with a REGISTER that is to be relayed.
+    package enum Verdict: Equatable, Sendable {
+        /// Its first time: relay.
+        case relay
+        /// A copy whose time has come: relay the same bytes again.
+        case relayCopy
+        /// A copy, sooner than T1·2ⁿ after the last, or while the store is busy with it: drop.
+        case dropTooSoon
+        case dropCommitting
+        /// A copy of one that was accepted: answer from the table.
+        case answerAccepted
+        /// Too many of its AOR are under way: refuse.
+        case refuse
+    }
+
+    private var young: RigidBuffer<Entry>
+    private var old: RigidBuffer<Entry>
+    private var youngCount = 0
+    private var turned: Instant
+    private let mask: Int
+
+    /// - Parameter entriesMax: relays in 64·T1; twice as many cells are taken, a power of two.
+    package init(entriesMax: Int, now: Instant) {
+        var cells = 64
+        while cells < entriesMax * 2 { cells *= 2 }
+        young = RigidBuffer(count: cells, zeroed: Entry())
+        old = RigidBuffer(count: cells, zeroed: Entry())
+        mask = cells - 1
+        turned = now
+    }
+
+    /// Judges a REGISTER that is about to be relayed and remembers it.
+    ///
+    /// - Parameter inFlightMax: relays of one AOR that may wait at a time.
+    package mutating func judge(
+        _ aor: AORKey, _ transaction: UInt64, inFlightMax: Int, now: Instant
+    ) -> Verdict {
+        turn(now)
+        if let verdict = Self.judgeCopy(&young, aor.low, transaction, now) { return verdict }
+        if let verdict = Self.judgeCopy(&old, aor.low, transaction, now) { return verdict }
+        let waiting =
+            Self.waiting(young, aor.low, now) + Self.waiting(old, aor.low, now)
+        guard waiting < inFlightMax else { return .refuse }
+        guard youngCount * 2 <= mask else { return .relay }
+        var at = Int(truncatingIfNeeded: aor.low) & mask
+        while young[at].state != .free { at = (at + 1) & mask }
+        var entry = Entry()
+        entry.aor = aor.low
+        entry.transaction = transaction
+        entry.first = now
+        entry.lastSent = now
+        entry.state = .waiting
+        young[at] = entry
+        youngCount += 1
+        return .relay
+    }
+
+    private static func judgeCopy(
+        _ cells: inout RigidBuffer<Entry>, _ aor: UInt64, _ transaction: UInt64, _ now: Instant
+    ) -> Verdict? {
+        guard let at = place(cells, aor, transaction) else { return nil }
+        let entry = cells[at]
+        switch entry.state {
+        case .free: return nil
+        case .committing: return .dropCommitting
+        case .accepted: return .answerAccepted
+        case .refused:
+            cells[at].state = .waiting
+            cells[at].lastSent = now
+            return .relayCopy
+        case .waiting:
+            // Phones send at T1, 2·T1, 4·T1 … T2; a little early is in time.
+            let step = RegistrationLimits.t1Ms << UInt64(min(entry.copies, 3))
+            guard now.millisecondsSince(entry.lastSent) + 50 >= step else { return .dropTooSoon }
+            cells[at].copies += 1
+            cells[at].lastSent = now
+            return .relayCopy
+        }
+    }
+
+    private static func place(
+        _ cells: borrowing RigidBuffer<Entry>, _ aor: UInt64, _ transaction: UInt64
+    ) -> Int? {
+        let mask = cells.count - 1
+        var at = Int(truncatingIfNeeded: aor) & mask
+        while cells[at].state != .free {
+            if cells[at].aor == aor, cells[at].transaction == transaction { return at }
+            at = (at + 1) & mask
+        }
+        return nil
+    }
+
+    private static func waiting(
+        _ cells: borrowing RigidBuffer<Entry>, _ aor: UInt64, _ now: Instant
+    ) -> Int {
+        let mask = cells.count - 1
+        var at = Int(truncatingIfNeeded: aor) & mask
+        var count = 0
+        while cells[at].state != .free {
+            if cells[at].aor == aor, cells[at].state == .waiting,
+                now.millisecondsSince(cells[at].first) < RegistrationLimits.transactionMs
+            {
+                count += 1
+            }
+            at = (at + 1) & mask
+        }
+        return count
+    }
+
+    /// The entry of a relay, if it is still known.
+    package func entry(_ aor: AORKey, _ transaction: UInt64) -> Entry? {
+        if let at = Self.place(young, aor.low, transaction) { return young[at] }
+        if let at = Self.place(old, aor.low, transaction) { return old[at] }
+        return nil
+    }
+
+    package mutating func set(_ state: State, _ aor: AORKey, _ transaction: UInt64) {
+        if let at = Self.place(young, aor.low, transaction) {
+            young[at].state = state
+        } else if let at = Self.place(old, aor.low, transaction) {
+            old[at].state = state
+        }
+    }
+
+    /// How many entries the present generation has.
+    package var count: Int { youngCount }
+
+    private mutating func turn(_ now: Instant) {
+        guard now.millisecondsSince(turned) >= RegistrationLimits.transactionMs else { return }
+        turned = now
+        swap(&young, &old)
+        // Emptied only if something is in it, and at most once in 64·T1.
+        if youngCount > 0 || oldCount > 0 {
+            for at in 0...mask where young[at].state != .free { young[at] = Entry() }
+        }
+        oldCount = youngCount
+        youngCount = 0
+    }
+
+    private var oldCount = 0
+}

@@ -1,0 +1,93 @@
+package import Bytes
+
+/// The client side of a transaction other than INVITE, over UDP (RFC 3261 §17.1.2), under simulated
+/// or real time: it says when to send and when it is over; bytes and sockets are the caller's.
+package struct NonInviteClientTransaction: BitwiseCopyable, Sendable {
+    package enum State: UInt8, BitwiseCopyable, Sendable {
+        case trying, proceeding, completed, terminated
+    }
+
+    package enum Event: Sendable {
+        case provisional, final, timerE, timerF, timerK
+    }
+
+    package enum Action: Equatable, Sendable {
+        case nothing
+        /// Send the request again.
+        case send
+        /// The final response is for the caller.
+        case deliver
+        /// Nobody answered within 64·T1.
+        case timeOut
+        /// The transaction is over and can be forgotten.
+        case end
+    }
+
+    package static let t1Ms: UInt64 = 500
+    package static let t2Ms: UInt64 = 4_000
+    package static let t4Ms: UInt64 = 5_000
+
+    package private(set) var state = State.trying
+    private var timerE: Instant
+    private var intervalMs = Self.t1Ms
+    private var timerF: Instant
+    private var timerK = Instant(milliseconds: .max)
+
+    /// A transaction whose request is sent at `now`.
+    package init(now: Instant) {
+        timerE = now.advanced(byMilliseconds: Self.t1Ms)
+        timerF = now.advanced(byMilliseconds: 64 * Self.t1Ms)
+    }
+
+    /// When ``fire(at:)`` is to be called next.
+    package var nextTimer: Instant {
+        switch state {
+        case .trying, .proceeding: min(timerE, timerF)
+        case .completed: timerK
+        case .terminated: Instant(milliseconds: .max)
+        }
+    }
+
+    /// Lets the timers that are due do their work.
+    package mutating func fire(at now: Instant) -> Action {
+        switch state {
+        case .trying, .proceeding:
+            if timerF <= now { return receive(.timerF, at: now) }
+            if timerE <= now { return receive(.timerE, at: now) }
+            return .nothing
+        case .completed: return timerK <= now ? receive(.timerK, at: now) : .nothing
+        case .terminated: return .nothing
+        }
+    }
+
+    /// Moves on by an event and says what the caller is to do.
+    package mutating func receive(_ event: Event, at now: Instant) -> Action {
+        switch (state, event) {
+        case (.trying, .provisional):
+            state = .proceeding
+            return .nothing
+        case (.proceeding, .provisional): return .nothing
+        case (.trying, .final), (.proceeding, .final):
+            state = .completed
+            timerK = now.advanced(byMilliseconds: Self.t4Ms)
+            return .deliver
+        case (.trying, .timerE):
+            intervalMs = min(intervalMs * 2, Self.t2Ms)
+            timerE = now.advanced(byMilliseconds: intervalMs)
+            return .send
+        case (.proceeding, .timerE):
+            timerE = now.advanced(byMilliseconds: Self.t2Ms)
+            return .send
+        case (.trying, .timerF), (.proceeding, .timerF):
+            state = .terminated
+            return .timeOut
+        case (.completed, .timerK):
+            state = .terminated
+            return .end
+        case (.completed, .provisional), (.completed, .final), (.completed, .timerE),
+            (.completed, .timerF), (.trying, .timerK), (.proceeding, .timerK),
+            (.terminated, _):
+            return .nothing
+        }
+    }
+}
