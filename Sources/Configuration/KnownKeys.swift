@@ -1,0 +1,70 @@
+/// The keys that work, those that stand in the plan, and the words people bring from elsewhere.
+enum KnownKeys {
+    /// Every section with its keys, in the order in which they are listed.
+    static let sections: [(name: String, keys: [String])] = [
+        ("node", ["name", "workers"]),
+        ("listen", ["udp", "advertise"]),
+        (
+            "main",
+            [
+                "server", "servers", "expires", "own", "ports", "sources", "id", "remove_expired",
+                "removals_per_second",
+            ]
+        ),
+        (
+            "register",
+            [
+                "mode", "min_expires", "max_expires", "default_expires", "short", "jitter",
+                "max_contacts", "in_flight",
+            ]
+        ),
+        ("calls", ["strangers"]),
+        ("store", ["path", "size", "durability"]),
+        ("limits", ["bindings"]),
+        ("counters", ["http"]),
+        ("log", ["format", "level"]),
+    ]
+
+    static var sectionNames: [String] { sections.map(\.name) }
+
+    static func keys(of section: String) -> [String] {
+        sections.first { $0.name == section }?.keys ?? []
+    }
+
+    /// How a section is written.
+    static func header(_ section: String) -> String {
+        section == "listen" ? "[[listen]]" : "[\(section)]"
+    }
+
+    /// Keys of later versions, with what this one does instead.
+    static let later: [String: String] = [
+        "listen.tcp": "this version listens on UDP only",
+        "listen.tls": "this version listens on UDP only",
+        "listen.ws": "this version listens on UDP only",
+        "listen.wss": "this version listens on UDP only",
+        "listen.cert": "this version listens on UDP only",
+        "listen.key": "this version listens on UDP only",
+        "main.insert": "this version rewrites the Contact",
+        "main.probe": "this version does not probe the main registrar",
+        "register.absorb": "this version trusts a binding's flow",
+        "register.nat_expires": "this version grants every phone alike",
+        "calls.fork": "this version sends a call to one contact",
+        "calls.redirect": "this version passes redirects",
+        "calls.timeout": "this version keeps no transactions",
+        "limits.per_source": "this version limits no source",
+        "limits.trusted": "this version limits no source",
+    ]
+
+    /// Sections of later versions.
+    static let laterSections: [String: String] = [
+        "trace": "this version does not trace",
+        "edges": "this version knows no edges",
+        "cluster": "this version runs alone",
+    ]
+
+    /// Words of other registrars and of earlier drafts.
+    static let renamedSections: [String: String] = [
+        "upstream": "main", "registrar": "main", "cache": "store", "admin": "counters",
+        "metrics": "counters", "listener": "listen", "logging": "log",
+    ]
+}

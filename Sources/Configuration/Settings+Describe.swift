@@ -1,0 +1,46 @@
+internal import Bytes
+
+extension Settings {
+    /// The effective value of every key, in the order of the sections and spelled as in the file.
+    package func describe() -> [(key: String, value: String)] {
+        var lines: [(key: String, value: String)] = [
+            ("node.name", node.name),
+            ("node.workers", String(node.workers)),
+        ]
+        for (number, listener) in listeners.enumerated() {
+            lines.append(("listen[\(number)].udp", listener.udp.text))
+            lines.append(("listen[\(number)].advertise", listener.advertise?.text ?? ""))
+        }
+        lines += [
+            ("main.server", main.server.text),
+            ("main.expires", durationText(seconds: main.expirySeconds)),
+            ("main.own", "udp:" + main.own.text),
+            ("main.ports", "\(main.ports.lowerBound)-\(main.ports.upperBound)"),
+            ("main.sources", main.sources.map(Settings.sourceText).joined(separator: " ")),
+            ("main.id", main.contactIDPlace.rawValue),
+            ("main.remove_expired", String(main.removesExpired)),
+            ("main.removals_per_second", String(main.removalsPerSecondMax)),
+            ("register.mode", register.mode.rawValue),
+            ("register.min_expires", durationText(seconds: register.minExpirySeconds)),
+            ("register.max_expires", durationText(seconds: register.maxExpirySeconds)),
+            ("register.default_expires", durationText(seconds: register.defaultExpirySeconds)),
+            ("register.short", register.short.rawValue),
+            ("register.jitter", "\(register.jitter)"),
+            ("register.max_contacts", String(register.contactsMax)),
+            ("register.in_flight", String(register.inFlightMax)),
+            ("calls.strangers", calls.strangers.rawValue),
+            ("store.path", store.path),
+            ("store.size", sizeText(bytes: store.bytesMax)),
+            ("store.durability", store.durability.rawValue),
+            ("limits.bindings", String(limits.bindingsMax)),
+            ("counters.http", counters.http?.text ?? ""),
+            ("log.format", log.format.rawValue),
+            ("log.level", log.level.rawValue),
+        ]
+        return lines
+    }
+
+    private static func sourceText(_ source: TransportAddress) -> String {
+        source.port == 0 ? source.hostText : source.text
+    }
+}

@@ -1,0 +1,437 @@
+internal import Bytes
+
+extension Settings {
+    /// Settings, or what keeps them from being any.
+    package struct Loaded: Sendable {
+        /// `nil` exactly if there are errors.
+        package let settings: Settings?
+        /// Every error, sorted by line and column; those of flags last.
+        package let errors: [Complaint]
+        /// What is allowed and probably not meant.
+        package let warnings: [Complaint]
+    }
+
+    /// Reads a TOML text and the flags that override it.
+    ///
+    /// - Parameters:
+    ///   - toml: the text; empty if flags alone are given.
+    ///   - file: how the text is named in complaints; empty if there is none. Nothing is read from it.
+    ///   - overrides: the command line. A key of the file that is overridden must be right all the same.
+    package static func load(
+        toml: String, file: String, overrides: SettingsOverrides = SettingsOverrides()
+    ) -> Loaded {
+        let (document, faults) = TOMLDocument.parseAll(toml)
+        var draft = Draft(
+            reader: SettingsReader(document: document, faults: faults, file: file),
+            overrides: overrides)
+        let settings = draft.read(isWhole: faults.isEmpty)
+        let errors = Complaint.sorted(draft.reader.errors)
+        return Loaded(
+            settings: errors.isEmpty ? settings : nil, errors: errors,
+            warnings: Complaint.sorted(draft.reader.warnings))
+    }
+}
+
+/// The settings while they are read and checked against each other.
+private struct Draft {
+    typealias Placed = SettingsReader.Placed
+
+    var reader: SettingsReader
+    let overrides: SettingsOverrides
+
+    /// Reads every key, then checks them against each other; `nil` if a needed one is missing.
+    ///
+    /// What was not read cannot be missed: of a text that is not TOML throughout, only the keys are
+    /// checked.
+    mutating func read(isWhole: Bool) -> Settings? {
+        let name = reader.read("node", "name", .nodeName, standard: "midreg")
+        let workers = reader.read(
+            "node", "workers", .whole(0...Settings.workersMax), standard: 0,
+            flag: ("--workers", overrides.workers))
+        let listeners = readListeners(isWhole: isWhole)
+        let server = readServer(isWhole: isWhole)
+        let expires = reader.read("main", "expires", .seconds(60...86_400), standard: 3_600)
+        let ports = reader.read(
+            "main", "ports", .ports(max: Settings.mainPortsMax), standard: 15_060...15_091,
+            flag: ("--main-ports", overrides.mainPorts))
+        let own = readOwn(listeners: listeners, server: server)
+        let sources = readSources()
+        let idPlace: Placed<Settings.ContactIDPlace> = reader.read(
+            "main", "id", .word(), standard: .parameter)
+        let removesExpired = reader.read("main", "remove_expired", .yesOrNo, standard: true)
+        let removals = reader.read("main", "removals_per_second", .whole(1...10_000), standard: 200)
+        let register = readRegister(isWhole: isWhole, mainExpires: expires)
+        let strangers: Placed<Settings.Strangers> = reader.read(
+            "calls", "strangers", .word(), standard: .refuse,
+            flag: ("--strangers", overrides.strangers))
+        let store = readStore()
+        let bindings = reader.read(
+            "limits", "bindings", .whole(1_000...50_000_000), standard: 1_000_000)
+        let http: Placed<TransportAddress?> = reader.read(
+            "counters", "http", .loopbackOrOff,
+            standard: TransportAddress(ipv4: 0x7F00_0001, port: 9_080),
+            flag: ("--counters", overrides.counters))
+        let format: Placed<Settings.LogFormat> = reader.read(
+            "log", "format", .word(), standard: .logfmt)
+        let level: Placed<Settings.LogLevel> = reader.read(
+            "log", "level", .word(), standard: .info)
+
+        if isWhole {
+            checkSockets(listeners: listeners, own: own, ports: ports)
+            checkLoop(listeners: listeners, server: server)
+            checkFamily(own: own, server: server)
+            checkWorkers(workers, ports: ports)
+        }
+        guard let server, server.isSound, !listeners.isEmpty else { return nil }
+        return Settings(
+            node: .init(name: name.value, workers: workers.value),
+            listeners: listeners.map(\.listener),
+            main: .init(
+                server: server.value, expirySeconds: expires.value, own: own.value,
+                ports: ports.value, sources: sources, contactIDPlace: idPlace.value,
+                removesExpired: removesExpired.value, removalsPerSecondMax: removals.value),
+            register: register, calls: .init(strangers: strangers.value), store: store,
+            limits: .init(bindingsMax: bindings.value), counters: .init(http: http.value),
+            log: .init(format: format.value, level: level.value))
+    }
+}
+
+// MARK: - Keys
+
+extension Draft {
+    private struct PlacedListener {
+        let listener: Settings.Listener
+        let place: Complaint.Place
+        let name: String
+    }
+
+    private mutating func readListeners(isWhole: Bool) -> [PlacedListener] {
+        var fromFile: [PlacedListener] = []
+        for (number, table) in reader.listenTables.enumerated() {
+            let item = reader.document.items[table]
+            let name = "listen[\(number)]"
+            if number == Settings.listenersMax {
+                reader.complain(
+                    at: reader.place(item.place), "\(reader.listenTables.count) listeners",
+                    allowed: "allowed are at most \(Settings.listenersMax)")
+            }
+            let udp = reader.read(
+                "udp", of: table, named: "listen.udp", .udpSocket, standard: .none)
+            let advertise = reader.read(
+                "advertise", of: table, named: "listen.advertise", .machine, standard: .none)
+            guard let udpPlace = udp.place else {
+                guard isWhole else { continue }
+                reader.complain(
+                    at: reader.place(item.place), "a listener without udp",
+                    allowed: "write udp = \"ADDR:PORT\"")
+                continue
+            }
+            guard udp.isSound, advertise.isSound else { continue }
+            var advertised: TransportAddress?
+            if let place = advertise.place {
+                if udp.value.isIPv4, !advertise.value.isIPv4 {
+                    reader.complain(
+                        at: place, "listen.advertise is an IPv6 address for an IPv4 listener",
+                        allowed: "both are of one family")
+                    continue
+                }
+                let port = advertise.value.port == 0 ? udp.value.port : advertise.value.port
+                advertised = advertise.value.withPort(port)
+            }
+            fromFile.append(
+                PlacedListener(
+                    listener: .init(udp: udp.value, advertise: advertised), place: udpPlace,
+                    name: name))
+        }
+        guard overrides.listen.isEmpty else { return readListenFlags() }
+        if reader.listenTables.isEmpty, isWhole {
+            reader.complain(
+                at: reader.place(ofSection: "listen", flag: "--listen"), "no listener",
+                allowed: "give [[listen]] udp = \"ADDR:PORT\" or --listen udp:ADDR:PORT")
+        }
+        return fromFile
+    }
+
+    private mutating func readListenFlags() -> [PlacedListener] {
+        var listeners: [PlacedListener] = []
+        let place = Complaint.Place.flag("--listen")
+        for (number, text) in overrides.listen.enumerated() {
+            if number == Settings.listenersMax {
+                reader.complain(
+                    at: place, "\(overrides.listen.count) listeners",
+                    allowed: "allowed are at most \(Settings.listenersMax)")
+            }
+            let udp = reader.read(
+                .flag(text), at: place, named: "", Form.udpSocket, standard: .none)
+            guard udp.isSound else { continue }
+            listeners.append(
+                PlacedListener(
+                    listener: .init(udp: udp.value, advertise: nil), place: place,
+                    name: "--listen \(udp.value.text)"))
+        }
+        return listeners
+    }
+
+    private mutating func readServer(isWhole: Bool) -> Placed<MainServer>? {
+        let form = Form.text(MainServer.allowed, MainServer.read)
+        let nowhere = MainServer(host: "", address: nil, port: 5060, hasPort: false)
+        var server: Placed<MainServer>?
+        if reader.item("main", "server") != nil {
+            server = reader.read("main", "server", form, standard: nowhere)
+        }
+        var isListFaulty = false
+        if let list = reader.item("main", "servers") {
+            let elements = reader.list("main", "servers", countMax: 64, of: "servers")
+            isListFaulty = elements == nil
+            for (number, element) in (elements ?? []).enumerated() {
+                let item = reader.document.items[element]
+                let place = reader.place(item.place)
+                let read = reader.read(
+                    .toml(item.value), at: place, named: "main.servers", form, standard: nowhere)
+                if number == 1 {
+                    reader.complain(
+                        at: place, "main.servers has \(elements?.count ?? 0) entries: not yet",
+                        allowed: "this version relays to one server")
+                }
+                if server == nil { server = read }
+            }
+            if reader.item("main", "server") != nil {
+                reader.complain(
+                    at: reader.place(reader.document.items[list].keyPlace),
+                    "main.servers beside main.server", allowed: "one of the two is enough")
+            }
+        }
+        if let text = overrides.main {
+            return reader.read(
+                .flag(text), at: .flag("--main"), named: "", form, standard: nowhere)
+        }
+        if server == nil, isWhole, !isListFaulty {
+            reader.complain(
+                at: reader.place(ofSection: "main", flag: "--main"), "no main server",
+                allowed: "give [main] server = \"sip:HOST:PORT\" or --main sip:HOST:PORT")
+        }
+        return server
+    }
+
+    /// Our own socket: as it is written, else beside the first listener that the main registrar's
+    /// family of addresses can be reached from.
+    private mutating func readOwn(
+        listeners: [PlacedListener], server: Placed<MainServer>?
+    ) -> Placed<TransportAddress> {
+        let standardPort: UInt16 = 15_059
+        var standard = (listeners.first?.listener.udp ?? .none).withPort(standardPort)
+        if let address = server?.value.address, address.isIPv4 != standard.isIPv4 {
+            let sameFamily = listeners.first { $0.listener.udp.isIPv4 == address.isIPv4 }
+            let wildcard =
+                address.isIPv4
+                ? TransportAddress(ipv4: 0, port: 0) : TransportAddress(high: 0, low: 0, port: 0)
+            standard = (sameFamily?.listener.udp ?? wildcard).withPort(standardPort)
+        }
+        return reader.read(
+            "main", "own", .udpSocket, standard: standard, flag: ("--own", overrides.own))
+    }
+
+    private mutating func readSources() -> [TransportAddress] {
+        let countMax = Settings.mainSourcesMax
+        guard
+            let elements = reader.list("main", "sources", countMax: countMax, of: "IP addresses")
+        else { return [] }
+        var sources: [TransportAddress] = []
+        for element in elements.prefix(countMax) {
+            let item = reader.document.items[element]
+            let source = reader.read(
+                .toml(item.value), at: reader.place(item.place), named: "main.sources",
+                Form.machine, standard: .none)
+            if source.isSound, sources.contains(source.value) {
+                reader.warn(
+                    at: reader.place(item.place), "main.sources names \(item.shownText) twice",
+                    advice: "once is enough")
+            } else if source.isSound {
+                sources.append(source.value)
+            }
+        }
+        return sources
+    }
+
+    private mutating func readRegister(
+        isWhole: Bool, mainExpires: Placed<UInt32>
+    ) -> Settings.Register {
+        let later = "this version throttles by contact"
+        let mode: Placed<Settings.Mode> = reader.read(
+            "register", "mode", .word(later: ["mirror", "aor"], because: later), standard: .contact,
+            flag: ("--mode", overrides.mode))
+        // A registrar may not refuse an hour or more as too brief (RFC 3261 §10.3 step 7).
+        let shortest = reader.read("register", "min_expires", .seconds(1...3_600), standard: 60)
+        let longest = reader.read("register", "max_expires", .seconds(1...86_400), standard: 3_600)
+        var usual = reader.read(
+            "register", "default_expires", .seconds(1...86_400), standard: 3_600)
+        let short: Placed<Settings.ShortExpiry> = reader.read(
+            "register", "short", .word(), standard: .refuse)
+        let jitter = reader.read("register", "jitter", .share(0...0.5), standard: 0.1)
+        let contacts = reader.read("register", "max_contacts", .whole(1...32), standard: 10)
+        let inFlight = reader.read("register", "in_flight", .whole(1...64), standard: 8)
+
+        if isWhole, shortest.isSound, longest.isSound {
+            let isOrdered = shortest.value <= longest.value
+            if !isOrdered {
+                reader.complain(
+                    at: longest.place ?? shortest.place
+                        ?? reader.place(ofSection: "register", flag: "midreg"),
+                    "register.min_expires \(durationText(seconds: shortest.value)) is above "
+                        + "register.max_expires \(durationText(seconds: longest.value))",
+                    allowed: "the shortest expiry is at most the longest")
+            } else if usual.place == nil {
+                usual.value = min(max(usual.value, shortest.value), longest.value)
+            } else if usual.isSound, let place = usual.place,
+                !(shortest.value...longest.value).contains(usual.value)
+            {
+                reader.complain(
+                    at: place,
+                    "register.default_expires is \(durationText(seconds: usual.value))",
+                    allowed: "allowed are \(durationText(seconds: shortest.value)) to "
+                        + "\(durationText(seconds: longest.value)), "
+                        + "between min_expires and max_expires")
+            }
+            if isOrdered, mainExpires.isSound { checkLead(longest: longest, main: mainExpires) }
+        }
+        return Settings.Register(
+            mode: mode.value, minExpirySeconds: shortest.value, maxExpirySeconds: longest.value,
+            defaultExpirySeconds: usual.value, short: short.value, jitter: jitter.value,
+            contactsMax: contacts.value, inFlightMax: inFlight.value)
+    }
+
+    private mutating func readStore() -> Settings.Store {
+        let path = reader.read(
+            "store", "path", .path, standard: "/var/lib/midreg", flag: ("--state", overrides.state))
+        let size = reader.read("store", "size", .size(1 << 24...1 << 44), standard: 1 << 32)
+        let durability: Placed<Settings.Durability> = reader.read(
+            "store", "durability", .word(), standard: .commit)
+        return .init(path: path.value, bytesMax: size.value, durability: durability.value)
+    }
+}
+
+// MARK: - One key against another
+
+extension Draft {
+    /// Two sockets on one address and port: the second could not be bound, or would take the
+    /// datagrams of the first.
+    private mutating func checkSockets(
+        listeners: [PlacedListener], own: Placed<TransportAddress>,
+        ports: Placed<ClosedRange<UInt16>>
+    ) {
+        let whole = "every listener, main.own and main.ports want ports of their own"
+        for (number, later) in listeners.enumerated() {
+            let udp = later.listener.udp
+            if let earlier = listeners[..<number].first(where: { overlap($0.listener.udp, udp) }) {
+                reader.complain(
+                    at: later.place,
+                    "\(udp.text) is taken by \(earlier.name) (\(earlier.listener.udp.text))",
+                    allowed: whole)
+            }
+            if ports.isSound, ports.value.contains(udp.port) {
+                reader.complain(
+                    at: later.place,
+                    "port \(udp.port) of a listener is one of main.ports \(text(ports.value))",
+                    allowed: whole)
+            }
+        }
+        guard own.isSound else { return }
+        let ownPlace = own.place ?? reader.place(ofSection: "main", flag: "--own")
+        if let taken = listeners.first(where: { overlap($0.listener.udp, own.value) }) {
+            reader.complain(
+                at: own.place ?? taken.place,
+                "main.own \(own.value.text) is taken by \(taken.name) "
+                    + "(\(taken.listener.udp.text))", allowed: whole)
+        }
+        if ports.isSound, ports.value.contains(own.value.port) {
+            reader.complain(
+                at: own.place ?? ports.place ?? ownPlace,
+                "port \(own.value.port) of main.own is one of main.ports \(text(ports.value))",
+                allowed: whole)
+        }
+    }
+
+    /// A main server that is ourselves: every REGISTER would come back.
+    private mutating func checkLoop(listeners: [PlacedListener], server: Placed<MainServer>?) {
+        guard let server, server.isSound, let place = server.place,
+            let address = server.value.address
+        else { return }
+        let reached = listeners.first {
+            reaches(address, $0.listener.udp) || $0.listener.advertise == address
+        }
+        guard let reached else { return }
+        reader.complain(
+            at: place, "the main server \(address.text) is our own \(reached.name): a loop",
+            allowed: "it is another registrar's address")
+    }
+
+    private mutating func checkFamily(own: Placed<TransportAddress>, server: Placed<MainServer>?) {
+        guard own.isSound, let place = own.place, let server, server.isSound,
+            let address = server.value.address, address.isIPv4 != own.value.isIPv4
+        else { return }
+        reader.complain(
+            at: place,
+            "main.own \(own.value.text) cannot send to the main server \(address.text)",
+            allowed: "both are of one family")
+    }
+
+    private mutating func checkWorkers(
+        _ workers: Placed<Int>, ports: Placed<ClosedRange<UInt16>>
+    ) {
+        guard workers.isSound, ports.isSound, workers.value > ports.value.count else { return }
+        reader.complain(
+            at: ports.place ?? workers.place ?? reader.place(ofSection: "node", flag: "--workers"),
+            "\(workers.value) workers share the \(ports.value.count) ports of main.ports "
+                + text(ports.value),
+            allowed: "every worker wants a port of its own")
+    }
+
+    /// A grant that ends no sooner than the main registrar's lifetime leaves nothing to absorb.
+    private mutating func checkLead(longest: Placed<UInt32>, main: Placed<UInt32>) {
+        let lead = Settings.guardSeconds(mainExpirySeconds: main.value)
+        guard longest.value + lead >= main.value else { return }
+        let place = longest.place ?? main.place
+        reader.warn(
+            at: place ?? reader.place(ofSection: "register", flag: "--main"),
+            "a phone that asks for register.max_expires \(durationText(seconds: longest.value)) "
+                + "is never absorbed",
+            advice: "with main.expires \(durationText(seconds: main.value)) a refresh is absorbed "
+                + "below \(durationText(seconds: main.value - lead))")
+    }
+
+    private func text(_ ports: ClosedRange<UInt16>) -> String {
+        "\(ports.lowerBound)-\(ports.upperBound)"
+    }
+}
+
+extension TOMLDocument.Item {
+    fileprivate var shownText: String { Written.toml(value).shown }
+}
+
+extension Form where Value == String {
+    /// A name that stands unquoted in logs, counters and flow tokens.
+    fileprivate static let nodeName: Form = {
+        let allowed = "allowed are 1 to 32 letters, digits, \"-\", \"_\" and \".\""
+        return .text(allowed) { text in
+            let isPlain = text.utf8.allSatisfy {
+                $0.digitValue != nil || ($0.lowercased >= 0x61 && $0.lowercased <= 0x7A)
+                    || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+                    || $0 == UInt8(ascii: ".")
+            }
+            guard isPlain, (1...32).contains(text.utf8.count) else {
+                return .failure(Fault("is \(quoted(text))", allowed: allowed))
+            }
+            return .success(text)
+        }
+    }()
+
+    /// A folder; whether it is there shows when it is opened.
+    fileprivate static let path: Form = {
+        let allowed = "allowed is a folder, such as \"/var/lib/midreg\""
+        return .text(allowed) { text in
+            guard !text.isEmpty, text.utf8.count <= 1_024, text.utf8.allSatisfy({ $0 >= 0x20 })
+            else { return .failure(Fault("is \(quoted(text))", allowed: allowed)) }
+            return .success(text)
+        }
+    }()
+}
