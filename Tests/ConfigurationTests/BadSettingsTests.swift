@@ -1,3 +1,4 @@
+import Bytes
 import Testing
 
 @testable import Configuration
@@ -241,6 +242,28 @@ struct BadSettingsTests {
                     + "it is another registrar's address"
             ])
         #expect(errors(of: toml.replacing("127.0.0.1'", with: "127.0.0.1:5070'")) == [])
+    }
+
+    @Test(
+        arguments: [
+            ("127.0.0.1:5060", 0), ("192.0.2.1:5080", 1), ("192.0.2.7:5080", 1),
+            ("192.0.2.1:5060", nil), ("127.0.0.1:5080", nil),
+        ] as [(String, Int?)]
+    )
+    func `let the appliance ask for a loop once the name is resolved`(
+        address: String, number: Int?
+    ) throws {
+        let toml = """
+            main.server = 'sip:name.test'
+            [[listen]]
+            udp = '0.0.0.0:5060'
+            [[listen]]
+            udp = '192.0.2.1:5080'
+            advertise = '192.0.2.7'
+            """
+        let settings = try #require(Settings.load(toml: toml, file: "f").settings)
+        let resolved = try #require(TransportAddress(hostPort: address, defaultPort: 0))
+        #expect(settings.listener(reachedAt: resolved) == number.map { settings.listeners[$0] })
     }
 }
 
