@@ -80,6 +80,18 @@ package struct Counters: ~Copyable {
 
     package mutating func set(_ gauge: Gauge, _ value: UInt64) { gauges[gauge.rawValue] = value }
 
+    /// All counters, each at its case's raw value.
+    package var counterCells: Span<UInt64> {
+        @_lifetime(borrow self)
+        get { cells.span(ByteRange(0, cells.count)) }
+    }
+
+    /// All gauges, each at its case's raw value.
+    package var gaugeCells: Span<UInt64> {
+        @_lifetime(borrow self)
+        get { gauges.span(ByteRange(0, gauges.count)) }
+    }
+
     package subscript(counter: Counter) -> UInt64 { cells[counter.rawValue] }
     package subscript(gauge: Gauge) -> UInt64 { gauges[gauge.rawValue] }
 }
