@@ -105,13 +105,17 @@ let package = Package(
             name: "ContactStoreTests", dependencies: ["ContactStore", "Registration", "Bytes"],
             swiftSettings: checked),
         .testTarget(
-            name: "TelemetryTests", dependencies: ["Telemetry", "MidRegistrarCore", "Bytes"],
+            name: "TelemetryTests",
+            dependencies: [
+                "Telemetry", "MidRegistrarCore", "Bytes", "CMallocCount",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: checked),
         .testTarget(
             name: "ApplianceTests",
             dependencies: [
                 "Appliance", "Configuration", "ContactStore", "DigestAuth", "Demonstration",
-                "SIPMessage", "Transport",
+                "SIPMessage", "Transport", "Bytes",
             ],
             swiftSettings: checked),
         .testTarget(name: "TidyTests", swiftSettings: checked),

@@ -1,0 +1,234 @@
+package import MidRegistrarCore
+
+/// A label of a series.
+package struct Label: Hashable, Sendable {
+    package let name: String
+    package let value: String
+
+    package init(_ name: String, _ value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// Where a counter's cell is shown.
+package enum Place: Hashable, Sendable {
+    /// A series of its own; `divisor` cell units make one unit of the family.
+    case series(Family, [Label], divisor: UInt64 = 1)
+    /// What fell into one bucket alone, up to `microseconds`; `nil` for the last, which has no end.
+    case bucket(Family, [Label], upTo: UInt64?)
+    /// A histogram's sum; `divisor` cell units make a second.
+    case sum(Family, [Label], divisor: UInt64)
+
+    package var family: Family {
+        switch self {
+        case .series(let family, _, _), .bucket(let family, _, _), .sum(let family, _, _): family
+        }
+    }
+
+    package var labels: [Label] {
+        switch self {
+        case .series(_, let labels, _), .bucket(_, let labels, _), .sum(_, let labels, _): labels
+        }
+    }
+}
+
+extension Counter {
+    /// The family and the labels under which an operator sees this counter.
+    package var place: Place {
+        switch self {
+        case .receivedRequests: received("request")
+        case .receivedResponses: received("response")
+        case .receivedKeepAlives: received("keepalive")
+        case .sentMessages: .series(.sipSent, [Label("transport", "udp")])
+        case .receivedBytes: .series(.sipReceivedBytes, [Label("transport", "udp")])
+        case .sentBytes: .series(.sipSentBytes, [Label("transport", "udp")])
+        case .kernelDrops: .series(.udpReceiveErrors, [])
+        case .sendFailures: .series(.udpSendErrors, [])
+        case .handedOver: .series(.workerHandoffs, [])
+        case .handoverRefused: .series(.workerHandoffsRefused, [])
+
+        case .droppedMalformed: dropped("malformed")
+        case .droppedNoVia: dropped("no_via")
+        case .droppedForeignResponse: dropped("foreign_response")
+        case .droppedSealBroken: dropped("seal_broken")
+        case .droppedMailboxFull: dropped("mailbox_full")
+        case .droppedOutboxFull: dropped("outbox_full")
+        case .droppedCopyTooSoon: dropped("copy_too_soon")
+        case .droppedCopyCommitting: dropped("copy_committing")
+        case .droppedAck: dropped("ack")
+        case .droppedNoRoute: dropped("no_route")
+        case .droppedOversized: dropped("oversized")
+        case .droppedMaxForwardsInResponse: dropped("max_forwards_in_response")
+        case .droppedBadAddress: dropped("bad_address")
+
+        case .registerAbsorbed: decided("absorbed")
+        case .registerRelayed: decided("relayed")
+        case .registerRejected: decided("rejected")
+        case .registerAbsorbedCopy: .series(.registerAbsorbedCopies, [])
+        case .relayNewContact: relayed("new_contact")
+        case .relayMainDue: relayed("main_due")
+        case .relayFlowChanged: relayed("flow_changed")
+        case .relayCallIDChanged: relayed("call_id_changed")
+        case .relaySequence: relayed("sequence")
+        case .relayContactChanged: relayed("contact_changed")
+        case .relayRemoval: relayed("removal")
+        case .relayFetch: relayed("fetch")
+        case .relayDirty: relayed("dirty")
+        case .relaySeveralVias: relayed("several_vias")
+        case .relayStoreDown: relayed("store_down")
+        case .relayCopy: relayed("copy")
+        case .rejectMalformed: rejected("malformed")
+        case .rejectIntervalTooBrief: rejected("interval_too_brief")
+        case .rejectExtension: rejected("extension")
+        case .rejectTooManyContacts: rejected("too_many_contacts")
+        case .rejectTableFull: rejected("table_full")
+        case .rejectInFlight: rejected("in_flight")
+        case .rejectReordered: rejected("reordered")
+        case .rejectMaxForwards: rejected("max_forwards")
+        case .rejectScheme: rejected("scheme")
+        case .rejectForbidden: rejected("forbidden")
+        case .rejectNotFound: rejected("not_found")
+        case .rejectUnavailable: rejected("unavailable")
+        case .rejectFlowFailed: rejected("flow_failed")
+        case .rejectMethod: rejected("method")
+        case .rejectVersion: rejected("version")
+        case .rejectTooLarge: rejected("too_large")
+
+        case .mainAnswer1xx: answered("1xx")
+        case .mainAnswer200: answered("200")
+        case .mainAnswer2xx: answered("2xx")
+        case .mainAnswer3xx: answered("3xx")
+        case .mainAnswer401: answered("401")
+        case .mainAnswer403: answered("403")
+        case .mainAnswer404: answered("404")
+        case .mainAnswer407: answered("407")
+        case .mainAnswer423: answered("423")
+        case .mainAnswer4xx: answered("4xx")
+        case .mainAnswer500: answered("500")
+        case .mainAnswer503: answered("503")
+        case .mainAnswer5xx: answered("5xx")
+        case .mainAnswer6xx: answered("6xx")
+        case .mainDuplicate: irregular("duplicate")
+        case .mainStale: irregular("stale")
+        case .mainWithoutEntry: irregular("without_entry")
+        case .mainDroppedContact: irregular("contact_dropped")
+        case .mainShortened: irregular("expiry_shortened")
+        case .mainUnchallenged: .series(.mainUnchallenged, [])
+
+        case .bindingsAdded: .series(.contactsAdded, [])
+        case .bindingsRefreshedAtMain: .series(.contactsRefreshedAtMain, [])
+        case .bindingsRemoved: .series(.contactsRemoved, [])
+        case .bindingsExpired: .series(.contactsExpired, [])
+        case .bindingsVolatile: .series(.contactsVolatile, [])
+        case .ownRemovalSent: .series(.ownRemovalsSent, [])
+        case .ownRemovalDone: removal("done")
+        case .ownRemovalRefused: removal("refused")
+        case .ownRemovalUnanswered: removal("unanswered")
+        case .ownRemovalStopped: removal("stopped")
+
+        case .callsToPhone: .series(.calls, [Label("to", "phone")])
+        case .callsToMain: .series(.calls, [Label("to", "main")])
+        case .callsInDialog: .series(.callRequests, [Label("kind", "in_dialog")])
+        case .callsCancel: .series(.callRequests, [Label("kind", "cancel")])
+        case .callsAck: .series(.callRequests, [Label("kind", "ack")])
+        case .callsForbidden: .series(.callsRefused, [Label("cause", "forbidden")])
+        case .callsUnknownID: .series(.callsRefused, [Label("cause", "unknown_contact_id")])
+        case .callsGone: .series(.callsRefused, [Label("cause", "gone")])
+        case .callsOrphan: .series(.orphanCalls, [])
+        case .callResponses: .series(.callResponses, [])
+        case .optionsAnswered: .series(.optionsAnswered, [])
+
+        case .factsStaged: .series(.workerFactsStaged, [])
+        case .commitsAcknowledged: .series(.workerCommits, [Label("result", "done")])
+        case .commitsFailed: .series(.workerCommits, [Label("result", "failed")])
+
+        case .absorbedUnder50us: absorbedBucket(50)
+        case .absorbedUnder100us: absorbedBucket(100)
+        case .absorbedUnder250us: absorbedBucket(250)
+        case .absorbedUnder500us: absorbedBucket(500)
+        case .absorbedUnder1ms: absorbedBucket(1_000)
+        case .absorbedUnder2500us: absorbedBucket(2_500)
+        case .absorbedUnder5ms: absorbedBucket(5_000)
+        case .absorbedUnder10ms: absorbedBucket(10_000)
+        case .absorbedUnder25ms: absorbedBucket(25_000)
+        case .absorbedUnder100ms: absorbedBucket(100_000)
+        case .absorbedUnder1s: absorbedBucket(1_000_000)
+        case .absorbedSlower: absorbedBucket(nil)
+        case .absorbedMicroseconds:
+            .sum(.registerDuration, [Label("decision", "absorbed")], divisor: 1_000_000)
+        case .relayedUnder1ms: relayedBucket(1_000)
+        case .relayedUnder2500us: relayedBucket(2_500)
+        case .relayedUnder5ms: relayedBucket(5_000)
+        case .relayedUnder10ms: relayedBucket(10_000)
+        case .relayedUnder25ms: relayedBucket(25_000)
+        case .relayedUnder50ms: relayedBucket(50_000)
+        case .relayedUnder100ms: relayedBucket(100_000)
+        case .relayedUnder250ms: relayedBucket(250_000)
+        case .relayedUnder500ms: relayedBucket(500_000)
+        case .relayedUnder1s: relayedBucket(1_000_000)
+        case .relayedUnder4s: relayedBucket(4_000_000)
+        case .relayedSlower: relayedBucket(nil)
+        case .relayedMilliseconds:
+            .sum(.registerDuration, [Label("decision", "relayed")], divisor: 1_000)
+
+        case .rounds: .series(.workerRounds, [])
+        case .busyMicroseconds: .series(.workerBusySeconds, [], divisor: 1_000_000)
+        case .mailboxMessages: .series(.workerMailboxMessages, [])
+        }
+    }
+}
+
+private func received(_ kind: String) -> Place {
+    .series(.sipReceived, [Label("transport", "udp"), Label("kind", kind)])
+}
+
+private func dropped(_ reason: String) -> Place { .series(.sipDropped, [Label("reason", reason)]) }
+
+private func decided(_ decision: String) -> Place {
+    .series(.registerRequests, [Label("decision", decision)])
+}
+
+private func relayed(_ cause: String) -> Place {
+    .series(.registerRelayed, [Label("cause", cause)])
+}
+
+private func rejected(_ cause: String) -> Place {
+    .series(.registerRejected, [Label("cause", cause)])
+}
+
+private func answered(_ code: String) -> Place {
+    .series(.mainResponses, [Label("method", "REGISTER"), Label("code", code)])
+}
+
+private func irregular(_ kind: String) -> Place { .series(.mainIrregular, [Label("kind", kind)]) }
+
+private func removal(_ result: String) -> Place { .series(.ownRemovals, [Label("result", result)]) }
+
+private func absorbedBucket(_ microseconds: UInt64?) -> Place {
+    .bucket(.registerDuration, [Label("decision", "absorbed")], upTo: microseconds)
+}
+
+private func relayedBucket(_ microseconds: UInt64?) -> Place {
+    .bucket(.registerDuration, [Label("decision", "relayed")], upTo: microseconds)
+}
+
+extension Gauge {
+    /// How the figures of several workers become one.
+    package enum Combination: Sendable {
+        case sum, highest
+    }
+
+    /// The family under which an operator sees this gauge; it has no labels.
+    package var place: (family: Family, combination: Combination) {
+        switch self {
+        case .bindings: (.contacts, .sum)
+        case .bindingsDirty: (.contactsDirty, .sum)
+        case .addressesOfRecord: (.addressesOfRecord, .sum)
+        case .removalsOwed: (.removalsOwed, .sum)
+        case .relaysInFlight: (.relaysInFlight, .sum)
+        case .repliesHeld: (.repliesHeld, .sum)
+        case .storeDown: (.storeDown, .highest)
+        }
+    }
+}
