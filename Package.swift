@@ -100,7 +100,8 @@ let package = Package(
             name: "ConfigurationTests", dependencies: ["Configuration", "Bytes"],
             swiftSettings: checked),
         .testTarget(
-            name: "TransportTests", dependencies: ["Transport", "Bytes"], swiftSettings: checked),
+            name: "TransportTests", dependencies: ["Transport", "Bytes", "CMallocCount"],
+            swiftSettings: checked),
         .testTarget(
             name: "ContactStoreTests", dependencies: ["ContactStore", "Registration", "Bytes"],
             swiftSettings: checked),
