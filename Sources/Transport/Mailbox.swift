@@ -21,6 +21,12 @@ internal import Synchronization
         package let socket: UInt16
         /// What kind of message it is; the two sides agree on the numbers.
         package let kind: UInt8
+
+        /// Stands for a message where the ring's end is skipped.
+        fileprivate static var skip: Mail {
+            Mail(peer: .none, arrivalNs: 0, count: Int(UInt32.max), socket: 0, kind: 0)
+        }
+        fileprivate var isSkip: Bool { count == Int(UInt32.max) }
     }
 
     /// Rings at the consumer; many mailboxes of one consumer may share it.
@@ -57,8 +63,6 @@ internal import Synchronization
     }
 
     private static let headBytes = 64
-    /// Stands for a message where the ring's end is skipped.
-    private static let skipped = -1
 
     /// - Parameters:
     ///   - bytes: the ring's size, a power of two and at least ``bytesMin``.
@@ -67,10 +71,8 @@ internal import Synchronization
         precondition(
             bytes >= Self.bytesMin && bytes & (bytes - 1) == 0,
             "a mailbox's size is a power of two and holds two of the largest messages")
-        // Zeroed lazily: pages that no message reaches cost nothing.
-        let memory = unsafe mmap(
-            nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        guard let memory = unsafe memory, unsafe memory != MAP_FAILED else {
+        // The ring starts a cache line; pages that no message reaches cost nothing.
+        guard let memory = unsafe aligned_alloc(64, bytes) else {
             preconditionFailure("memory for a mailbox is there at start")
         }
         unsafe base = memory
@@ -83,7 +85,7 @@ internal import Synchronization
     }
 
     deinit {
-        unsafe munmap(base, bytes)
+        unsafe free(base)
         unsafe producer.deallocate()
         unsafe consumer.deallocate()
     }
@@ -118,17 +120,11 @@ internal import Synchronization
         // SAFETY: the bytes from `own` on for `skip + needed` are ours: the consumer gave them back
         // before the count that was acquired above, and sees them only after the release below.
         // Offsets are multiples of 64 and `needed` lies before the ring's end once `skip` is passed.
-        if skip > 0 {
-            unsafe (base + offset).storeBytes(
-                of: Mail(
-                    peer: .none, arrivalNs: 0, count: Self.skipped, socket: 0, kind: 0),
-                as: Mail.self)
-        }
+        if skip > 0 { unsafe Self.write(.skip, at: base + offset) }
         let head = unsafe base + (skip > 0 ? 0 : offset)
-        unsafe head.storeBytes(
-            of: Mail(
-                peer: peer, arrivalNs: arrivalNs, count: count, socket: socket, kind: kind),
-            as: Mail.self)
+        let mail = Mail(
+            peer: peer, arrivalNs: arrivalNs, count: count, socket: socket, kind: kind)
+        unsafe Self.write(mail, at: head)
         unsafe message.withUnsafeBufferPointer { source in
             guard let from = source.baseAddress else { return }
             unsafe memcpy(head + Self.headBytes, from, count)
@@ -164,11 +160,11 @@ internal import Synchronization
         // SAFETY: what lies before the count that was acquired above is written and stays as it is
         // until the release below. A skip is put in together with the message behind it.
         var head = unsafe base + (own & (bytes - 1))
-        var mail = unsafe head.load(as: Mail.self)
-        if mail.count == Self.skipped {
+        var mail = unsafe Self.read(at: head)
+        if mail.isSkip {
             own += bytes - (own & (bytes - 1))
             unsafe head = base
-            mail = unsafe head.load(as: Mail.self)
+            mail = unsafe Self.read(at: head)
         }
         let start = unsafe (head + Self.headBytes).assumingMemoryBound(to: UInt8.self)
         body(mail, unsafe Span(_unsafeStart: start, count: mail.count + Self.paddingBytes))
@@ -176,6 +172,31 @@ internal import Synchronization
         unsafe consumer.pointee.own = own
         taken.store(own, ordering: .releasing)
         return true
+    }
+
+    // A head is five words, written and read one by one: the thread sanitizer of Swift 6.3.1 does
+    // not look into copies of memory (memcpy), and so watches at least these.
+
+    private static func write(_ mail: Mail, at head: UnsafeMutableRawPointer) {
+        // SAFETY: a head starts a line of the ring and has room for eight words.
+        let words = unsafe head.assumingMemoryBound(to: UInt64.self)
+        unsafe words[0] = mail.peer.high
+        unsafe words[1] = mail.peer.low
+        unsafe words[2] = UInt64(mail.peer.port)
+        unsafe words[3] = mail.arrivalNs
+        unsafe words[4] = UInt64(mail.count) | UInt64(mail.socket) << 32 | UInt64(mail.kind) << 48
+    }
+
+    private static func read(at head: UnsafeMutableRawPointer) -> Mail {
+        // SAFETY: as above.
+        let words = unsafe head.assumingMemoryBound(to: UInt64.self)
+        let last = unsafe words[4]
+        let peer = unsafe TransportAddress(
+            high: words[0], low: words[1], port: UInt16(truncatingIfNeeded: words[2]))
+        return unsafe Mail(
+            peer: peer, arrivalNs: words[3], count: Int(last & 0xFFFF_FFFF),
+            socket: UInt16(truncatingIfNeeded: last >> 32),
+            kind: UInt8(truncatingIfNeeded: last >> 48))
     }
 
     /// The room that a message takes: head, bytes and padding, in whole cache lines.
