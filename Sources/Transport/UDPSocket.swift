@@ -13,8 +13,8 @@ package struct UDPSocket: Sendable {
     /// `net.core.rmem_max` is lower and the process lacks CAP_NET_ADMIN.
     package let receiveBufferBytes: Int
 
-    /// About 3,000 datagrams of 550 bytes, as the kernel counts: what arrives in 15 ms at the rate
-    /// that one worker can answer.
+    /// 6,553 datagrams of 550 bytes (measured on loopback, Linux 6.18): what a worker that answers
+    /// 200,000 a second works off in 33 ms.
     package static let receiveBufferBytesDefault = 4 << 20
     /// A whole outbox of a round, so that a send seldom waits.
     package static let sendBufferBytesDefault = 1 << 20
