@@ -103,7 +103,8 @@ let package = Package(
             name: "TransportTests", dependencies: ["Transport", "Bytes", "CMallocCount"],
             swiftSettings: checked),
         .testTarget(
-            name: "ContactStoreTests", dependencies: ["ContactStore", "Registration", "Bytes"],
+            name: "ContactStoreTests",
+            dependencies: ["ContactStore", "Registration", "Bytes", "CMallocCount"],
             swiftSettings: checked),
         .testTarget(
             name: "TelemetryTests",

@@ -1,1 +1,3 @@
 #include <lmdb.h>
+#include <sys/file.h>
+#include <sys/vfs.h>
