@@ -156,7 +156,7 @@ struct StoreFaultTests {
     }
 
     enum Harm: String, CaseIterable, Sendable {
-        case garbage, shortHead, cutInHalf, zeroedPages, foreign, otherSchema, textFile
+        case garbage, shortHead, cutInHalf, zeroedPages, wrongLength, foreign, otherSchema, textFile
     }
 
     @Test(arguments: Harm.allCases)
@@ -171,6 +171,11 @@ struct StoreFaultTests {
         case .cutInHalf: bytes.removeLast(bytes.count / 2)
         case .zeroedPages:
             for index in (bytes.count / 3)..<(bytes.count / 2) { bytes[index] = 0 }
+        case .wrongLength:
+            // Before a fact stand its frame, its key and the node's head, which begins with a length.
+            let text = Array("fact 50 version".utf8)
+            let at = try #require(bytes.indices.first { bytes[$0...].starts(with: text) })
+            bytes[at - RecordFrame.bytes - 16] -= 2
         case .foreign: #expect(spoil(&bytes, "facts"))
         case .otherSchema:
             // The schema note: its version byte, and the checksum over it.
