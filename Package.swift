@@ -75,7 +75,7 @@ let package = Package(
         .executableTarget(
             name: "midreg",
             dependencies: [
-                "Appliance", "Configuration", "Demonstration",
+                "Appliance", "Configuration", "Demonstration", "Transport", "Bytes",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
 

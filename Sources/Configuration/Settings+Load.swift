@@ -262,7 +262,7 @@ extension Draft {
             flag: ("--mode", overrides.mode))
         // A registrar may not refuse an hour or more as too brief (RFC 3261 §10.3 step 7).
         let shortest = reader.read("register", "min_expires", .seconds(1...3_600), standard: 60)
-        let longest = reader.read("register", "max_expires", .seconds(1...86_400), standard: 3_600)
+        let longest = reader.read("register", "max_expires", .seconds(1...86_400), standard: 600)
         var usual = reader.read(
             "register", "default_expires", .seconds(1...86_400), standard: 3_600)
         let short: Placed<Settings.ShortExpiry> = reader.read(

@@ -383,6 +383,12 @@ package struct WorkerCore: ~Copyable {
         if held.isEmpty { failedTickets.removeAll(keepingCapacity: true) }
     }
 
+    /// Answers that wait for their commit.
+    package var heldReplies: Int { held.count }
+
+    /// Facts that the store could not take have been staged again.
+    package mutating func noteRestaged() { hasStaged = true }
+
     /// Whether answers wait that could go out.
     package var hasReleasable: Bool { held.oldest(through: committed) != nil }
 

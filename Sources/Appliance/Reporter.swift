@@ -1,0 +1,81 @@
+internal import Bytes
+internal import Logging
+internal import MidRegistrarCore
+internal import Synchronization
+internal import Telemetry
+
+/// Turns what the workers noticed into log lines (each kind at most ten a second).
+final class Reporter: Sendable {
+    let log: EventLog
+    private let timeline: @Sendable () -> Instant
+    private let toldUnchallenged = Atomic<Bool>(false)
+
+    init(_ log: EventLog, timeline: @escaping @Sendable () -> Instant) {
+        self.log = log
+        self.timeline = timeline
+    }
+
+    func line(_ level: Logger.Level, _ event: String, _ fields: [(String, String)] = []) {
+        log.log(level, event: event, fields: fields, at: timeline())
+    }
+
+    func failed(_ what: String) { line(.error, "failed", [("what", what)]) }
+
+    func report(_ events: [CoreEvent], at now: Instant) {
+        for event in events { report(event, at: now) }
+    }
+
+    private func report(_ event: CoreEvent, at now: Instant) {
+        switch event.kind {
+        case .malformed:
+            log.log(
+                .warning, event: "malformed",
+                fields: [
+                    ("src", "udp:" + event.source.text), ("at", "byte:\(event.number)"),
+                    ("what", "\(event.text)"),
+                ], at: now)
+        case .mainUnchallenged:
+            // Once: it is a matter of the main registrar's configuration, not of one message.
+            guard !toldUnchallenged.exchange(true, ordering: .relaxed) else { return }
+            log.log(
+                .warning, event: "main_unchallenged",
+                fields: [
+                    ("main", event.source.text),
+                    (
+                        "hint",
+                        "the main registrar accepted a REGISTER without credentials; it must go on "
+                            + "challenging everything that midreg relays"
+                    ),
+                ], at: now)
+        case .removalRefused:
+            log.log(
+                .warning, event: "removal_refused",
+                fields: [
+                    ("aor", event.aor), ("main", event.source.text), ("code", "\(event.number)"),
+                    (
+                        "hint",
+                        "trust exactly main.own on the main registrar, only for REGISTER with "
+                            + "expires 0; never the host"
+                    ),
+                ], at: now)
+        case .commitFailed:
+            log.log(
+                .error, event: "commit_failed", fields: [("ticket", "\(event.number)")], at: now)
+        case .tableFull:
+            log.log(
+                .error, event: "table_full",
+                fields: [("bindings", "\(event.number)"), ("hint", "raise limits.bindings")],
+                at: now)
+        case .orphanCall:
+            log.log(
+                .info, event: "orphan_call", fields: [("src", event.source.text)], at: now)
+        case .mainExpiryLearned:
+            log.log(
+                .warning, event: "main_expiry_learned",
+                fields: [("seconds", "\(event.number)"), ("hint", "set main.expires to it")],
+                at: now)
+        case .register:
+            log.log(.debug, event: "register", fields: [("aor", event.aor)], at: now)
+        }
+    }
+}
