@@ -9,8 +9,9 @@ let checked: [SwiftSetting] = [
     .enableExperimentalFeature("Lifetimes"),  // ~Escapable views returned from inits and getters
     .treatAllWarnings(as: .error),
 ]
-// Sources; tests use `checked`. Small functions of one room are inlined into another's: the rooms are
-// one program, and a call per byte would cost more than the room's work.
+// Sources; tests use `checked`. What is public in one room is inlined into others: the rooms are
+// one program, and a call per byte would cost more than its work. (Only `public` is, not `package`;
+// so the rooms that are called per byte say `public`. There is no library product to see it.)
 let strict =
     checked + [
         .strictMemorySafety(),

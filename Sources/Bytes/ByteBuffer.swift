@@ -1,28 +1,28 @@
 /// Bytes put together piece by piece in a fixed room; used again and again.
 ///
 /// Writing past the end sets ``overflowed`` and writes nothing.
-package struct ByteBuffer: ~Copyable, Sendable {
+public struct ByteBuffer: ~Copyable, Sendable {
     private var bytes: RigidBuffer<UInt8>
-    package private(set) var count = 0
-    package private(set) var overflowed = false
+    public private(set) var count = 0
+    public private(set) var overflowed = false
 
     /// - Parameter bytesMax: the room, in bytes.
-    package init(bytesMax: Int) { bytes = RigidBuffer(count: bytesMax, zeroed: 0) }
+    public init(bytesMax: Int) { bytes = RigidBuffer(count: bytesMax, zeroed: 0) }
 
-    package mutating func clear() {
+    public mutating func clear() {
         count = 0
         overflowed = false
     }
 
-    package var isEmpty: Bool { count == 0 }
+    public var isEmpty: Bool { count == 0 }
 
     /// What was written.
-    package var span: Span<UInt8> {
+    public var span: Span<UInt8> {
         @_lifetime(borrow self)
         get { bytes.span(ByteRange(0, count)) }
     }
 
-    package subscript(index: Int) -> UInt8 {
+    public subscript(index: Int) -> UInt8 {
         get {
             precondition(index < count, "the byte is there")
             return bytes[index]
@@ -33,7 +33,7 @@ package struct ByteBuffer: ~Copyable, Sendable {
         }
     }
 
-    package mutating func append(_ byte: UInt8) {
+    public mutating func append(_ byte: UInt8) {
         guard count < bytes.count, !overflowed else {
             overflowed = true
             return
@@ -42,7 +42,7 @@ package struct ByteBuffer: ~Copyable, Sendable {
         count += 1
     }
 
-    package mutating func append(_ more: Span<UInt8>) {
+    public mutating func append(_ more: Span<UInt8>) {
         guard more.count <= bytes.count - count, !overflowed else {
             overflowed = true
             return
@@ -51,36 +51,36 @@ package struct ByteBuffer: ~Copyable, Sendable {
         count += more.count
     }
 
-    package mutating func append(_ more: Span<UInt8>, _ range: ByteRange) {
+    public mutating func append(_ more: Span<UInt8>, _ range: ByteRange) {
         append(more.extracting(range.start..<range.end))
     }
 
-    package mutating func append(_ more: borrowing ByteBuffer, _ range: ByteRange) {
+    public mutating func append(_ more: borrowing ByteBuffer, _ range: ByteRange) {
         append(more.span, range)
     }
 
     /// Appends the open message of an outbox.
-    package mutating func append(openOf outbox: borrowing Outbox) { append(outbox.open) }
+    public mutating func append(openOf outbox: borrowing Outbox) { append(outbox.open) }
 
     /// Appends two bytes, least significant first.
-    package mutating func append(two value: UInt16) {
+    public mutating func append(two value: UInt16) {
         append(UInt8(truncatingIfNeeded: value))
         append(UInt8(truncatingIfNeeded: value >> 8))
     }
 
     /// Appends four bytes, least significant first.
-    package mutating func append(four value: UInt32) {
+    public mutating func append(four value: UInt32) {
         append(two: UInt16(truncatingIfNeeded: value))
         append(two: UInt16(truncatingIfNeeded: value >> 16))
     }
 
     /// Appends eight bytes, least significant first.
-    package mutating func append(eight value: UInt64) {
+    public mutating func append(eight value: UInt64) {
         append(four: UInt32(truncatingIfNeeded: value))
         append(four: UInt32(truncatingIfNeeded: value >> 32))
     }
 
-    package mutating func append(_ text: StaticString) {
+    public mutating func append(_ text: StaticString) {
         for index in 0..<text.utf8CodeUnitCount {
             append(text.withUTF8Buffer { unsafe $0[index] })
         }
@@ -89,12 +89,12 @@ package struct ByteBuffer: ~Copyable, Sendable {
 
 extension Span<UInt8> {
     /// Two bytes from `offset`, least significant first.
-    package func two(at offset: Int) -> UInt16 {
+    public func two(at offset: Int) -> UInt16 {
         UInt16(self[offset]) | UInt16(self[offset + 1]) << 8
     }
 
     /// Four bytes from `offset`, least significant first.
-    package func four(at offset: Int) -> UInt32 {
+    public func four(at offset: Int) -> UInt32 {
         UInt32(two(at: offset)) | UInt32(two(at: offset + 2)) << 16
     }
 }

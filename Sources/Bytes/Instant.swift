@@ -2,31 +2,31 @@
 ///
 /// The timeline runs on while the machine sleeps and across restarts, and never backward; the rim
 /// derives it from the boot clock and the store. Nothing below the rim reads a clock.
-package struct Instant: Comparable, Hashable, BitwiseCopyable, Sendable {
-    package let milliseconds: UInt64
+public struct Instant: Comparable, Hashable, BitwiseCopyable, Sendable {
+    public let milliseconds: UInt64
 
-    package init(milliseconds: UInt64) { self.milliseconds = milliseconds }
+    public init(milliseconds: UInt64) { self.milliseconds = milliseconds }
 
-    package static func < (a: Instant, b: Instant) -> Bool {
+    public static func < (a: Instant, b: Instant) -> Bool {
         a.milliseconds < b.milliseconds
     }
 
-    package func advanced(byMilliseconds ms: UInt64) -> Instant {
+    public func advanced(byMilliseconds ms: UInt64) -> Instant {
         let (sum, overflow) = milliseconds.addingReportingOverflow(ms)
         return Instant(milliseconds: overflow ? .max : sum)
     }
 
-    package func advanced(bySeconds seconds: UInt32) -> Instant {
+    public func advanced(bySeconds seconds: UInt32) -> Instant {
         advanced(byMilliseconds: UInt64(seconds) * 1_000)
     }
 
     /// Milliseconds from `earlier` to this moment; 0 if it is not earlier.
-    package func millisecondsSince(_ earlier: Instant) -> UInt64 {
+    public func millisecondsSince(_ earlier: Instant) -> UInt64 {
         milliseconds > earlier.milliseconds ? milliseconds - earlier.milliseconds : 0
     }
 
     /// Whole seconds that are left until this moment, rounded down.
-    package func secondsLeft(at now: Instant) -> UInt32 {
+    public func secondsLeft(at now: Instant) -> UInt32 {
         UInt32(clamping: millisecondsSince(now) / 1_000)
     }
 }

@@ -5,16 +5,16 @@ internal import Glibc
 /// A message is opened with ``begin()``, written, and closed with ``end(to:from:)`` or given up with
 /// ``abandon()``. Writing past the room there is sets ``overflowed`` and writes nothing; a message
 /// that overflowed is never sent, so a message is whole or not there.
-@safe package struct Outbox: ~Copyable {
+@safe public struct Outbox: ~Copyable {
     /// A message that is ready to go.
-    package struct Message: BitwiseCopyable, Sendable {
-        package let start: Int
-        package let count: Int
-        package let destination: TransportAddress
+    public struct Message: BitwiseCopyable, Sendable {
+        public let start: Int
+        public let count: Int
+        public let destination: TransportAddress
         /// The local socket it leaves by, as an index into the worker's sockets.
-        package let socket: UInt16
+        public let socket: UInt16
 
-        package var range: ByteRange { ByteRange(start, start + count) }
+        public var range: ByteRange { ByteRange(start, start + count) }
     }
 
     private let base: UnsafeMutablePointer<UInt8>
@@ -23,15 +23,15 @@ internal import Glibc
     private var opened = 0
     private var end = 0
     /// How many messages are ready.
-    package private(set) var count = 0
+    public private(set) var count = 0
     private var overflow = false
     /// Whether the open message did not fit.
-    package var overflowed: Bool { overflow }
+    public var overflowed: Bool { overflow }
 
     /// - Parameters:
     ///   - bytesMax: room for all messages together, in bytes.
     ///   - messagesMax: how many messages it holds.
-    package init(bytesMax: Int, messagesMax: Int) {
+    public init(bytesMax: Int, messagesMax: Int) {
         precondition(bytesMax > 0, "an outbox has room")
         guard let memory = unsafe malloc(bytesMax) else {
             preconditionFailure("memory for an outbox is there at start")
@@ -48,14 +48,14 @@ internal import Glibc
     // MARK: Messages
 
     /// Opens a message after the last one.
-    package mutating func begin() {
+    public mutating func begin() {
         opened = end
         overflow = count >= messages.count
     }
 
     /// Closes the open message for `destination`; `false` if it did not fit and is given up.
     @discardableResult
-    package mutating func end(to destination: TransportAddress, from socket: UInt16) -> Bool {
+    public mutating func end(to destination: TransportAddress, from socket: UInt16) -> Bool {
         guard !overflow else {
             abandon()
             return false
@@ -68,34 +68,34 @@ internal import Glibc
     }
 
     /// Gives up the open message.
-    package mutating func abandon() {
+    public mutating func abandon() {
         end = opened
         overflow = false
     }
 
     /// Forgets everything; the bytes may be overwritten from here on.
-    package mutating func clear() {
+    public mutating func clear() {
         count = 0
         opened = 0
         end = 0
         overflow = false
     }
 
-    package func message(_ index: Int) -> Message {
+    public func message(_ index: Int) -> Message {
         precondition(index < count, "the message is there")
         return messages[index]
     }
 
     /// The bytes of a message.
     @_lifetime(borrow self)
-    package func bytes(of message: Message) -> Span<UInt8> {
+    public func bytes(of message: Message) -> Span<UInt8> {
         precondition(message.start + message.count <= end, "the message is there")
         let span = unsafe Span(_unsafeStart: base + message.start, count: message.count)
         return unsafe _overrideLifetime(span, borrowing: self)
     }
 
     /// The bytes of the open message so far.
-    package var open: Span<UInt8> {
+    public var open: Span<UInt8> {
         @_lifetime(borrow self)
         get {
             let span = unsafe Span(_unsafeStart: base + opened, count: end - opened)
@@ -104,10 +104,10 @@ internal import Glibc
     }
 
     /// How many bytes the open message has.
-    package var openCount: Int { end - opened }
+    public var openCount: Int { end - opened }
 
     /// The open message as text, for logs and tests; allocates.
-    package var openText: String {
+    public var openText: String {
         var text: [UInt8] = []
         let bytes = open
         for index in bytes.indices { text.append(bytes[index]) }
@@ -115,19 +115,19 @@ internal import Glibc
     }
 
     /// Whether another message of `bytes` fits.
-    package func hasRoom(for bytes: Int) -> Bool {
+    public func hasRoom(for bytes: Int) -> Bool {
         count < messages.count && end + bytes <= bytesMax
     }
 
     /// The address of a message's first byte; it holds until the next change of the outbox.
-    package func unsafeAddress(of message: Message) -> UnsafeMutablePointer<UInt8> {
+    public func unsafeAddress(of message: Message) -> UnsafeMutablePointer<UInt8> {
         precondition(message.start + message.count <= end, "the message is there")
         return unsafe base + message.start
     }
 
     // MARK: Writing
 
-    package mutating func write(_ byte: UInt8) {
+    public mutating func write(_ byte: UInt8) {
         guard end < bytesMax, !overflow else {
             overflow = true
             return
@@ -136,7 +136,7 @@ internal import Glibc
         end += 1
     }
 
-    package mutating func write(_ bytes: Span<UInt8>) {
+    public mutating func write(_ bytes: Span<UInt8>) {
         let count = bytes.count
         guard count <= bytesMax - end, !overflow else {
             overflow = true
@@ -150,11 +150,11 @@ internal import Glibc
         end += count
     }
 
-    package mutating func write(_ bytes: Span<UInt8>, _ range: ByteRange) {
+    public mutating func write(_ bytes: Span<UInt8>, _ range: ByteRange) {
         write(bytes.extracting(range.start..<range.end))
     }
 
-    package mutating func write(_ text: StaticString) {
+    public mutating func write(_ text: StaticString) {
         let count = text.utf8CodeUnitCount
         guard count <= bytesMax - end, !overflow else {
             overflow = true
@@ -166,12 +166,12 @@ internal import Glibc
     }
 
     /// Writes text that is not known before the program runs; allocates, so not for the hot path.
-    package mutating func write(string text: String) {
+    public mutating func write(string text: String) {
         for byte in text.utf8 { write(byte) }
     }
 
     /// Writes a number in decimal digits.
-    package mutating func write(decimal number: UInt64) {
+    public mutating func write(decimal number: UInt64) {
         guard bytesMax - end >= 20, !overflow else {
             overflow = true
             return
@@ -192,10 +192,10 @@ internal import Glibc
         end += digits
     }
 
-    package mutating func write(decimal number: UInt32) { write(decimal: UInt64(number)) }
+    public mutating func write(decimal number: UInt32) { write(decimal: UInt64(number)) }
 
     /// Writes an address without its port; an IPv6 address in brackets, in the form of RFC 5952.
-    package mutating func write(hostOf address: TransportAddress) {
+    public mutating func write(hostOf address: TransportAddress) {
         if address.isIPv4 {
             for part in 0..<4 {
                 let shift = UInt64(24 - 8 * part)
@@ -236,7 +236,7 @@ internal import Glibc
     }
 
     /// Writes an address with its port.
-    package mutating func write(_ address: TransportAddress) {
+    public mutating func write(_ address: TransportAddress) {
         write(hostOf: address)
         write(UInt8(ascii: ":"))
         write(decimal: UInt64(address.port))

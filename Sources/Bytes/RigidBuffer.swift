@@ -3,15 +3,15 @@ internal import Glibc
 /// A fixed number of elements in memory that is taken once, zeroed, and given back at the end.
 ///
 /// Pages that were never touched cost nothing, so a table may be sized for its bound.
-@safe package struct RigidBuffer<Element: BitwiseCopyable>: ~Copyable {
+@safe public struct RigidBuffer<Element: BitwiseCopyable>: ~Copyable {
     private let base: UnsafeMutablePointer<Element>
     /// The number of elements.
-    package let count: Int
+    public let count: Int
 
     /// - Parameters:
     ///   - count: the number of elements, at least 1.
     ///   - zeroed: an element of which all bytes are 0; it shows that such bytes are a value.
-    package init(count: Int, zeroed: Element) {
+    public init(count: Int, zeroed: Element) {
         precondition(count > 0, "a buffer holds something")
         guard let memory = unsafe calloc(count, MemoryLayout<Element>.stride) else {
             preconditionFailure("memory for a table is there at start")
@@ -24,7 +24,7 @@ internal import Glibc
 
     deinit { unsafe free(base) }
 
-    package subscript(index: Int) -> Element {
+    public subscript(index: Int) -> Element {
         get {
             precondition(index >= 0 && index < count, "the index lies inside")
             return unsafe base[index]
@@ -37,7 +37,7 @@ internal import Glibc
 
     /// The elements of `range`, to be read in place.
     @_lifetime(borrow self)
-    package func span(_ range: ByteRange) -> Span<Element> {
+    public func span(_ range: ByteRange) -> Span<Element> {
         precondition(range.end <= count, "the range lies inside")
         let span = unsafe Span(_unsafeStart: base + range.start, count: range.count)
         return unsafe _overrideLifetime(span, borrowing: self)
@@ -46,7 +46,7 @@ internal import Glibc
 
 extension RigidBuffer where Element == UInt8 {
     /// Copies all of `bytes` to `offset`.
-    package mutating func copy(_ bytes: Span<UInt8>, to offset: Int) {
+    public mutating func copy(_ bytes: Span<UInt8>, to offset: Int) {
         precondition(offset >= 0 && bytes.count <= count - offset, "the copy fits")
         // SAFETY: the check above; the source is borrowed and cannot be this buffer.
         unsafe bytes.withUnsafeBufferPointer { source in

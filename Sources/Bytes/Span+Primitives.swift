@@ -7,7 +7,7 @@ extension Span<UInt8> {
     /// Eight bytes from `offset`, least significant first.
     ///
     /// - Precondition: eight bytes are there.
-    package func load64(at offset: Int) -> UInt64 {
+    public func load64(at offset: Int) -> UInt64 {
         precondition(offset >= 0 && offset <= count - 8, "eight bytes are there")
         // SAFETY: the check above.
         return unsafe withUnsafeBufferPointer { bytes in
@@ -17,7 +17,7 @@ extension Span<UInt8> {
     }
 
     /// Whether `range` holds the same bytes as `otherRange` of `other`.
-    package func same(
+    public func same(
         _ range: ByteRange, as other: Span<UInt8>, _ otherRange: ByteRange
     ) -> Bool {
         guard range.count == otherRange.count else { return false }
@@ -33,12 +33,12 @@ extension Span<UInt8> {
     }
 
     /// Whether both hold the same bytes.
-    package func same(as other: Span<UInt8>) -> Bool {
+    public func same(as other: Span<UInt8>) -> Bool {
         same(ByteRange(0, count), as: other, ByteRange(0, other.count))
     }
 
     /// The offset of the first of four bytes in `start..<end`, or `end`.
-    package func find(
+    public func find(
         _ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8, from start: Int, to end: Int
     ) -> Int {
         precondition(start >= 0 && start <= end && end <= count, "the range lies inside")
@@ -59,7 +59,7 @@ extension Span<UInt8> {
     }
 
     /// The offset of the first control byte (not HT) in `start..<end`, or `end`.
-    package func findControl(from start: Int, to end: Int) -> Int {
+    public func findControl(from start: Int, to end: Int) -> Int {
         precondition(start >= 0 && start <= end && end <= count, "the range lies inside")
         guard end + 16 <= count else {
             var at = start

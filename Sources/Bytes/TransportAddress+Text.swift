@@ -2,7 +2,7 @@ extension TransportAddress {
     /// Reads an IPv4 address or an IPv6 address, the latter with or without brackets.
     ///
     /// Returns `nil` for anything else, a host name among it. The port is set to `port`.
-    package init?(host text: Span<UInt8>, port: UInt16) {
+    public init?(host text: Span<UInt8>, port: UInt16) {
         guard !text.isEmpty, text.count <= 47 else { return nil }
         if text[0] == UInt8(ascii: "[") {
             guard text.count > 2, text[text.count - 1] == UInt8(ascii: "]") else { return nil }
@@ -18,7 +18,7 @@ extension TransportAddress {
     }
 
     /// Reads `ADDRESS:PORT`, an IPv6 address in brackets; without a port it is `defaultPort`.
-    package init?(hostPort text: Span<UInt8>, defaultPort: UInt16) {
+    public init?(hostPort text: Span<UInt8>, defaultPort: UInt16) {
         var colon = text.count
         var at = text.count
         while at > 0 {
@@ -44,16 +44,16 @@ extension TransportAddress {
         self.init(host: text.extracting(0..<colon), port: port)
     }
 
-    package init?(hostPort text: String, defaultPort: UInt16) {
+    public init?(hostPort text: String, defaultPort: UInt16) {
         let bytes = Array(text.utf8)
         self.init(hostPort: bytes.span, defaultPort: defaultPort)
     }
 
     /// `a.b.c.d:port` or `[v6]:port`, for logs.
-    package var text: String { hostText + ":" + String(port) }
+    public var text: String { hostText + ":" + String(port) }
 
     /// The address alone; an IPv6 address in brackets, in the form of RFC 5952.
-    package var hostText: String {
+    public var hostText: String {
         var scratch = Outbox(bytesMax: 64, messagesMax: 1)
         scratch.begin()
         scratch.write(hostOf: self)
@@ -157,10 +157,10 @@ private func ipv6(_ text: Span<UInt8>) -> (UInt64, UInt64)? {
 
 extension UInt8 {
     /// The value of an ASCII decimal digit.
-    package var digitValue: UInt8? { self >= 0x30 && self <= 0x39 ? self - 0x30 : nil }
+    public var digitValue: UInt8? { self >= 0x30 && self <= 0x39 ? self - 0x30 : nil }
 
     /// The value of an ASCII hexadecimal digit of either case.
-    package var hexDigitValue: UInt8? {
+    public var hexDigitValue: UInt8? {
         switch self {
         case 0x30...0x39: self - 0x30
         case 0x41...0x46: self - 0x37
@@ -170,5 +170,5 @@ extension UInt8 {
     }
 
     /// An ASCII letter in lower case; everything else as it is.
-    package var lowercased: UInt8 { self >= 0x41 && self <= 0x5A ? self | 0x20 : self }
+    public var lowercased: UInt8 { self >= 0x41 && self <= 0x5A ? self | 0x20 : self }
 }

@@ -2,46 +2,46 @@
 ///
 /// An IPv4 address is kept as `::ffff:a.b.c.d`, so that both spellings of it are one address. Scope
 /// identifiers of link-local addresses are not kept.
-package struct TransportAddress: Hashable, BitwiseCopyable, Sendable {
+public struct TransportAddress: Hashable, BitwiseCopyable, Sendable {
     /// The first eight bytes, most significant first.
-    package let high: UInt64
+    public let high: UInt64
     /// The last eight bytes, most significant first.
-    package let low: UInt64
-    package let port: UInt16
+    public let low: UInt64
+    public let port: UInt16
 
-    package init(high: UInt64, low: UInt64, port: UInt16) {
+    public init(high: UInt64, low: UInt64, port: UInt16) {
         self.high = high
         self.low = low
         self.port = port
     }
 
-    package init(ipv4: UInt32, port: UInt16) {
+    public init(ipv4: UInt32, port: UInt16) {
         self.init(high: 0, low: 0xFFFF_0000_0000 | UInt64(ipv4), port: port)
     }
 
     /// All zero: no address.
-    package static var none: TransportAddress { .init(high: 0, low: 0, port: 0) }
+    public static var none: TransportAddress { .init(high: 0, low: 0, port: 0) }
 
-    package var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
+    public var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
 
-    package func sameHost(as other: TransportAddress) -> Bool {
+    public func sameHost(as other: TransportAddress) -> Bool {
         high == other.high && low == other.low
     }
 
-    package func withPort(_ port: UInt16) -> TransportAddress {
+    public func withPort(_ port: UInt16) -> TransportAddress {
         .init(high: high, low: low, port: port)
     }
 
     /// Whether it is `0.0.0.0` or `::`.
-    package var isWildcard: Bool { high == 0 && (low == 0xFFFF_0000_0000 || low == 0) }
+    public var isWildcard: Bool { high == 0 && (low == 0xFFFF_0000_0000 || low == 0) }
 
     /// Whether nothing but this machine can be behind it (127.0.0.0/8, ::1).
-    package var isLoopback: Bool {
+    public var isLoopback: Bool {
         isIPv4 ? (low & 0xFFFF_FFFF) >> 24 == 127 : (high == 0 && low == 1)
     }
 
     /// Whether it is a group or broadcast address, to which nothing of ours is ever sent.
-    package var isMulticastOrBroadcast: Bool {
+    public var isMulticastOrBroadcast: Bool {
         if isIPv4 {
             let ipv4 = low & 0xFFFF_FFFF
             return ipv4 >> 28 == 0xE || ipv4 == 0xFFFF_FFFF

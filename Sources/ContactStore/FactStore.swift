@@ -168,6 +168,7 @@ package struct LoadResult: Sendable, Equatable {
                     guard let context = unsafe context else { return nil }
                     let work = unsafe Unmanaged<ThreadWork>.fromOpaque(context)
                         .takeRetainedValue()
+                    unsafe midreg_name_this_thread("committer")
                     // Signals are for the threads that wait for them.
                     var all = sigset_t()
                     unsafe sigfillset(&all)

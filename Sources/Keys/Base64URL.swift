@@ -1,8 +1,8 @@
-package import Bytes
+public import Bytes
 
 /// Base 64 with the alphabet that URLs and SIP tokens allow (RFC 4648 §5), without padding.
-package enum Base64URL {
-    package static func write(_ bytes: Span<UInt8>, to outbox: inout Outbox) {
+public enum Base64URL {
+    public static func write(_ bytes: Span<UInt8>, to outbox: inout Outbox) {
         var at = 0
         while at + 3 <= bytes.count {
             let group =
@@ -45,7 +45,7 @@ package enum Base64URL {
     }
 
     /// Appends what `text` stands for; `false` if it has a character or length that cannot be.
-    package static func read(_ text: Span<UInt8>, into buffer: inout ByteBuffer) -> Bool {
+    public static func read(_ text: Span<UInt8>, into buffer: inout ByteBuffer) -> Bool {
         var group: UInt32 = 0
         var bits: UInt32 = 0
         guard text.count & 3 != 1 else { return false }

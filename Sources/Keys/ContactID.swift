@@ -1,20 +1,20 @@
-package import Bytes
+public import Bytes
 
 /// Our identity of a binding, visible to the main registrar: 24 characters, the same on every node
 /// and after every restart, not to be guessed, and to be checked without the store.
 ///
 /// From the front: key identifier (4 bits), steering bits of the AOR (20), a pseudo-random function
 /// of AOR and contact identity (56), a keyed check of those (40); in base 32, lower case.
-package struct ContactID: Hashable, BitwiseCopyable, Sendable {
-    package static let characters = 24
+public struct ContactID: Hashable, BitwiseCopyable, Sendable {
+    public static let characters = 24
 
     /// The first 64 bits.
-    package let high: UInt64
+    public let high: UInt64
     /// The last 56 bits.
-    package let low: UInt64
+    public let low: UInt64
 
     /// An identity that was checked before, as a stored fact has it.
-    package init(high: UInt64, low: UInt64) {
+    public init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low & 0xFF_FFFF_FFFF_FFFF
     }
@@ -22,7 +22,7 @@ package struct ContactID: Hashable, BitwiseCopyable, Sendable {
     /// - Parameters:
     ///   - identity: a keyed hash of what makes the contact itself (instance or URI).
     ///   - extension: counts up when another binding of the AOR has this ID already.
-    package init(
+    public init(
         _ aor: AORKey, identity: UInt64, extension number: UInt8 = 0, under keys: KeyRing
     ) {
         var hash = KeyedHash(keys.contact)
@@ -44,7 +44,7 @@ package struct ContactID: Hashable, BitwiseCopyable, Sendable {
     }
 
     /// Reads and checks 24 characters of either case; `nil` if we never made them.
-    package init?(_ text: Span<UInt8>, under keys: KeyRing) {
+    public init?(_ text: Span<UInt8>, under keys: KeyRing) {
         guard text.count == Self.characters else { return nil }
         var high: UInt64 = 0
         var low: UInt64 = 0
@@ -65,12 +65,12 @@ package struct ContactID: Hashable, BitwiseCopyable, Sendable {
         self.low = low
     }
 
-    package var steering: SteeringBits {
+    public var steering: SteeringBits {
         SteeringBits(UInt32(truncatingIfNeeded: high >> 40) & 0xF_FFFF)
     }
 
     /// The character at `index`, below ``characters``.
-    package func character(_ index: Int) -> UInt8 {
+    public func character(_ index: Int) -> UInt8 {
         let shift = 5 * (Self.characters - 1 - index)
         let bits: UInt64
         if shift >= 56 {
@@ -84,11 +84,11 @@ package struct ContactID: Hashable, BitwiseCopyable, Sendable {
         return value < 26 ? 0x61 + value : 0x32 + value - 26
     }
 
-    package func write(to outbox: inout Outbox) {
+    public func write(to outbox: inout Outbox) {
         for index in 0..<Self.characters { outbox.write(character(index)) }
     }
 
-    package var text: String {
+    public var text: String {
         String(decoding: (0..<Self.characters).map(character), as: UTF8.self)
     }
 }

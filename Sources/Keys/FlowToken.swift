@@ -1,24 +1,24 @@
-package import Bytes
+public import Bytes
 
 /// The way to a phone, as it stands in our Record-Route (RFC 5626 §5.2): contact ID and flow with a
 /// keyed check, so that it outlives a restart and cannot be made up.
-package struct FlowToken: Equatable, Sendable {
+public struct FlowToken: Equatable, Sendable {
     private static let rawBytes = 43
     /// Characters of its text.
-    package static let characters = 58
+    public static let characters = 58
 
-    package let contactID: ContactID
-    package let peer: TransportAddress
+    public let contactID: ContactID
+    public let peer: TransportAddress
     /// The local socket of the flow, as an index into the listeners.
-    package let socket: UInt16
+    public let socket: UInt16
 
-    package init(contactID: ContactID, peer: TransportAddress, socket: UInt16) {
+    public init(contactID: ContactID, peer: TransportAddress, socket: UInt16) {
         self.contactID = contactID
         self.peer = peer
         self.socket = socket
     }
 
-    package func write(
+    public func write(
         under keys: KeyRing, scratch: inout ByteBuffer, to outbox: inout Outbox
     ) {
         scratch.clear()
@@ -45,7 +45,7 @@ package struct FlowToken: Equatable, Sendable {
     }
 
     /// Reads and checks a token; `nil` if we never made it.
-    package init?(_ text: Span<UInt8>, under keys: KeyRing, scratch: inout ByteBuffer) {
+    public init?(_ text: Span<UInt8>, under keys: KeyRing, scratch: inout ByteBuffer) {
         guard text.count == Self.characters else { return nil }
         scratch.clear()
         guard Base64URL.read(text, into: &scratch), scratch.count == Self.rawBytes else {

@@ -3,21 +3,21 @@ internal import Bytes
 /// The keys of one installation: everything that names or seals is derived from one secret.
 ///
 /// The secret lives in a file of its own, outside the store; a lost one renames every contact ID.
-package struct KeyRing: Sendable {
+public struct KeyRing: Sendable {
     /// Bytes of secret that ``init(secret:)`` wants.
-    package static let secretBytes = 32
+    public static let secretBytes = 32
 
     /// Which secret it is, 0…15; part of every contact ID, so that keys can be changed.
-    package let identifier: UInt8
-    package let addressOfRecord: HashKey
-    package let contact: HashKey
-    package let contactCheck: HashKey
-    package let seal: HashKey
-    package let flowToken: HashKey
-    package let fingerprint: HashKey
+    public let identifier: UInt8
+    public let addressOfRecord: HashKey
+    public let contact: HashKey
+    public let contactCheck: HashKey
+    public let seal: HashKey
+    public let flowToken: HashKey
+    public let fingerprint: HashKey
 
     /// - Precondition: `secret` has ``secretBytes`` bytes.
-    package init(secret: Span<UInt8>, identifier: UInt8 = 0) {
+    public init(secret: Span<UInt8>, identifier: UInt8 = 0) {
         precondition(secret.count == Self.secretBytes, "a secret has 32 bytes")
         precondition(identifier < 16, "a key identifier has four bits")
         let outer = HashKey(first: secret.load64(at: 0), second: secret.load64(at: 8))
@@ -39,37 +39,37 @@ package struct KeyRing: Sendable {
 }
 
 /// The keyed hash of a canonical address of record (RFC 3261 §10.3 step 5).
-package struct AORKey: Hashable, BitwiseCopyable, Sendable {
-    package let high: UInt64
-    package let low: UInt64
+public struct AORKey: Hashable, BitwiseCopyable, Sendable {
+    public let high: UInt64
+    public let low: UInt64
 
-    package init(high: UInt64, low: UInt64) {
+    public init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low
     }
 
     /// - Parameter canonical: the bytes of the canonical AOR.
-    package init(_ canonical: Span<UInt8>, under keys: KeyRing) {
+    public init(_ canonical: Span<UInt8>, under keys: KeyRing) {
         var hash = KeyedHash(wide: keys.addressOfRecord)
         hash.update(canonical)
         (high, low) = hash.finish128()
     }
 
     /// The bits by which its owner is found; contact IDs and seals carry them along.
-    package var steering: SteeringBits { SteeringBits(UInt32(truncatingIfNeeded: high >> 44)) }
+    public var steering: SteeringBits { SteeringBits(UInt32(truncatingIfNeeded: high >> 44)) }
 }
 
 /// The top 20 bits of an AOR key: enough to find its owner among up to 64 workers.
-package struct SteeringBits: Hashable, BitwiseCopyable, Sendable {
-    package let value: UInt32
+public struct SteeringBits: Hashable, BitwiseCopyable, Sendable {
+    public let value: UInt32
 
     /// - Precondition: below 2²⁰.
-    package init(_ value: UInt32) {
+    public init(_ value: UInt32) {
         precondition(value < 1 << 20, "steering bits are twenty")
         self.value = value
     }
 
     /// The worker that owns every AOR with these bits: each owns one run of the key space, so the
     /// number of workers may change without rewriting anything.
-    package func owner(among workers: Int) -> Int { (Int(value) * workers) >> 20 }
+    public func owner(among workers: Int) -> Int { (Int(value) * workers) >> 20 }
 }

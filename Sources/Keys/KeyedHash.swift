@@ -1,11 +1,11 @@
-package import Bytes
+public import Bytes
 
 /// 128 bits of key for ``KeyedHash``.
-package struct HashKey: Equatable, BitwiseCopyable, Sendable {
-    package let first: UInt64
-    package let second: UInt64
+public struct HashKey: Equatable, BitwiseCopyable, Sendable {
+    public let first: UInt64
+    public let second: UInt64
 
-    package init(first: UInt64, second: UInt64) {
+    public init(first: UInt64, second: UInt64) {
         self.first = first
         self.second = second
     }
@@ -15,7 +15,7 @@ package struct HashKey: Equatable, BitwiseCopyable, Sendable {
 ///
 /// It is used as a pseudo-random function: whoever does not know the key can neither foresee nor
 /// forge a value.
-package struct KeyedHash: BitwiseCopyable {
+public struct KeyedHash: BitwiseCopyable {
     private var v0: UInt64
     private var v1: UInt64
     private var v2: UInt64
@@ -24,7 +24,7 @@ package struct KeyedHash: BitwiseCopyable {
     private var tail: UInt64 = 0
     private var length: UInt64 = 0
 
-    package init(_ key: HashKey) {
+    public init(_ key: HashKey) {
         v0 = key.first ^ 0x736f_6d65_7073_6575
         v1 = key.second ^ 0x646f_7261_6e64_6f6d
         v2 = key.first ^ 0x6c79_6765_6e65_7261
@@ -32,7 +32,7 @@ package struct KeyedHash: BitwiseCopyable {
     }
 
     /// A hash for a result of 128 bits; it must end with ``finish128()``.
-    package init(wide key: HashKey) {
+    public init(wide key: HashKey) {
         self.init(key)
         v1 ^= 0xEE
     }
@@ -61,7 +61,7 @@ package struct KeyedHash: BitwiseCopyable {
         v0 ^= word
     }
 
-    package mutating func update(_ byte: UInt8) {
+    public mutating func update(_ byte: UInt8) {
         let filled = length & 7
         tail |= UInt64(byte) &<< (8 &* filled)
         length &+= 1
@@ -72,7 +72,7 @@ package struct KeyedHash: BitwiseCopyable {
     }
 
     /// Feeds eight bytes, least significant first.
-    package mutating func update(word: UInt64) {
+    public mutating func update(word: UInt64) {
         let shift = 8 &* (length & 7)
         length &+= 8
         guard shift > 0 else {
@@ -83,7 +83,7 @@ package struct KeyedHash: BitwiseCopyable {
         tail = word &>> (64 &- shift)
     }
 
-    package mutating func update(_ bytes: Span<UInt8>, _ range: ByteRange) {
+    public mutating func update(_ bytes: Span<UInt8>, _ range: ByteRange) {
         var at = range.start
         while range.end - at >= 8 {
             update(word: bytes.load64(at: at))
@@ -95,18 +95,18 @@ package struct KeyedHash: BitwiseCopyable {
         }
     }
 
-    package mutating func update(_ bytes: Span<UInt8>) { update(bytes, ByteRange(0, bytes.count)) }
+    public mutating func update(_ bytes: Span<UInt8>) { update(bytes, ByteRange(0, bytes.count)) }
 
     private mutating func close() { absorb(tail | (length & 0xFF) &<< 56) }
 
-    package consuming func finish() -> UInt64 {
+    public consuming func finish() -> UInt64 {
         close()
         v2 ^= 0xFF
         for _ in 0..<4 { round() }
         return v0 ^ v1 ^ v2 ^ v3
     }
 
-    package consuming func finish128() -> (UInt64, UInt64) {
+    public consuming func finish128() -> (UInt64, UInt64) {
         close()
         v2 ^= 0xEE
         for _ in 0..<4 { round() }

@@ -1,4 +1,4 @@
-package import Bytes
+public import Bytes
 
 /// State that travels in the branch of our own Via, with a keyed check: an answer brings back what
 /// is needed to deal with it, and an answer to nothing we sent is recognised (RFC 3261 §16.11).
@@ -6,8 +6,8 @@ package import Bytes
 /// It holds no time and nothing random, so a copy of a request gets the same branch. The raw bytes
 /// are check (8), kind (1), steering bits (3), transaction hash (8), body; in base 64 behind the
 /// magic cookie.
-package struct SealedVia: Sendable {
-    package enum Kind: UInt8, Sendable {
+public struct SealedVia: Sendable {
+    public enum Kind: UInt8, Sendable {
         /// A relayed REGISTER; the body says whose.
         case register = 1
         /// A relayed REGISTER whose body did not fit and waits under the transaction hash; no body.
@@ -18,19 +18,19 @@ package struct SealedVia: Sendable {
         case own = 4
     }
 
-    package static let cookie: StaticString = "z9hG4bK"
+    public static let cookie: StaticString = "z9hG4bK"
     /// The longest body that goes into a Via, in bytes.
-    package static let bodyMax = 512
+    public static let bodyMax = 512
     private static let headBytes = 20
 
-    package let kind: Kind
-    package let steering: SteeringBits
-    package let transaction: UInt64
+    public let kind: Kind
+    public let steering: SteeringBits
+    public let transaction: UInt64
     /// Where the body lies in the buffer that was opened into.
-    package let body: ByteRange
+    public let body: ByteRange
 
     /// Writes the branch; `scratch` is overwritten.
-    package static func write(
+    public static func write(
         _ kind: Kind, _ steering: SteeringBits, transaction: UInt64, body: borrowing ByteBuffer,
         under keys: KeyRing, scratch: inout ByteBuffer, to outbox: inout Outbox
     ) {
@@ -58,7 +58,7 @@ package struct SealedVia: Sendable {
     /// Opens the branch of a response's topmost Via; `nil` if it is not one of ours, whole.
     ///
     /// - Parameter buffer: is overwritten; ``body`` points into it.
-    package init?(
+    public init?(
         branch: Span<UInt8>, under keys: KeyRing, into buffer: inout ByteBuffer
     ) {
         buffer.clear()
@@ -89,7 +89,7 @@ package struct SealedVia: Sendable {
     }
 
     /// Kind and steering bits as they stand there, unchecked: only to find the owner, who checks.
-    package static func peek(
+    public static func peek(
         branch: Span<UInt8>, scratch: inout ByteBuffer
     ) -> (kind: Kind, steering: SteeringBits)? {
         scratch.clear()

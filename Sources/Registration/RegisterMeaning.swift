@@ -24,15 +24,14 @@ package struct RegisterMeaning: ~Copyable {
     package private(set) var count = 0
     /// Whether some contact asks for more than 0 s.
     package private(set) var asksForBinding = false
-    private var contacts = InlineArray<16, ContactRequest?>(repeating: nil)
+    private var contacts = RigidBuffer<ContactRequest>(
+        count: RegistrationLimits.contactsPerRequestMax, zeroed: .nothing)
 
     package init() {}
 
     package subscript(index: Int) -> ContactRequest {
-        guard index < count, let contact = contacts[index] else {
-            preconditionFailure("the contact is there")
-        }
-        return contact
+        precondition(index < count, "the contact is there")
+        return contacts[index]
     }
 
     /// No contact: the sender only asks which bindings there are (§10.2.3).
@@ -86,6 +85,13 @@ package struct RegisterMeaning: ~Copyable {
 }
 
 extension ContactRequest {
+    /// No contact; all of its bytes are 0.
+    static var nothing: ContactRequest {
+        ContactRequest(
+            element: .none, uri: .nothing, parameters: .none, expiresParameter: .none,
+            instance: .none, askedSeconds: 0)
+    }
+
     /// Reads one element of Contact.
     ///
     /// - Parameters:

@@ -4,8 +4,8 @@ package import Keys
 /// Knows the relayed REGISTERs of the last half minute, so that copies are neither lost nor
 /// multiplied (RFC 3261 §16.11: what repairs a stateless relay over UDP is the phone's copy).
 ///
-/// Losing an entry is harmless. Entries live in two generations of fixed size; each serves for 64·T1
-/// and is then emptied.
+/// Losing an entry is harmless. Entries live in two generations of fixed size; each serves for 64·T1,
+/// or until it is full, and is then emptied.
 package struct RelayFilter: ~Copyable, Sendable {
     package enum State: UInt8, BitwiseCopyable, Sendable {
         case free = 0
@@ -73,7 +73,9 @@ package struct RelayFilter: ~Copyable, Sendable {
         let waiting =
             Self.waiting(young, aor.low, now) + Self.waiting(old, aor.low, now)
         guard waiting < inFlightMax else { return .refuse }
-        guard youngCount * 2 <= mask else { return .relay }
+        // More relays than there is room for: the generations change early, so that the newest,
+        // whose answers are still to come, are always known.
+        if youngCount * 2 > mask { change(now) }
         var at = Int(truncatingIfNeeded: aor.low) & mask
         while young[at].state != .free { at = (at + 1) & mask }
         var entry = Entry()
@@ -159,6 +161,10 @@ package struct RelayFilter: ~Copyable, Sendable {
 
     private mutating func turn(_ now: Instant) {
         guard now.millisecondsSince(turned) >= RegistrationLimits.transactionMs else { return }
+        change(now)
+    }
+
+    private mutating func change(_ now: Instant) {
         turned = now
         swap(&young, &old)
         // Emptied only if something is in it, and at most once in 64·T1.

@@ -35,10 +35,11 @@ package struct MessageIndex: ~Copyable {
     /// The sum of the Via values; several may stand in one field.
     package internal(set) var viaFields = 0
 
-    var fields = InlineArray<128, HeaderField>(
-        repeating: HeaderField(name: .other, line: .none, value: .none))
-    /// The index of the first field of each known name, or 255.
-    var firsts = InlineArray<33, UInt8>(repeating: 255)
+    // In buffers of their own: an element of an inline array is read by copying the array.
+    var fields = RigidBuffer<HeaderField>(
+        count: headersMax, zeroed: HeaderField(name: .via, line: .none, value: .none))
+    /// The index after that of the first field of each known name; 0 if there is none.
+    var firsts = RigidBuffer<UInt8>(count: Int(HeaderName.other.rawValue), zeroed: 0)
 
     package init() {}
 
@@ -50,8 +51,8 @@ package struct MessageIndex: ~Copyable {
     /// The index of the first field called `name`.
     package func first(_ name: HeaderName) -> Int? {
         precondition(name != .other, "a name is asked for")
-        let index = firsts[Int(name.rawValue)]
-        return index == 255 ? nil : Int(index)
+        let past = firsts[Int(name.rawValue)]
+        return past == 0 ? nil : Int(past) - 1
     }
 
     /// The value of the first field called `name`.
@@ -76,7 +77,7 @@ package struct MessageIndex: ~Copyable {
         sequenceMethod = .none
         sequenceDigits = .none
         viaFields = 0
-        for index in firsts.indices { firsts[index] = 255 }
+        for index in 0..<firsts.count { firsts[index] = 0 }
     }
 
     /// Adds a field; `false` if a name that may stand once stands there again.
@@ -85,8 +86,8 @@ package struct MessageIndex: ~Copyable {
         count += 1
         guard field.name != .other else { return true }
         let slot = Int(field.name.rawValue)
-        if firsts[slot] == 255 {
-            firsts[slot] = UInt8(truncatingIfNeeded: count - 1)
+        if firsts[slot] == 0 {
+            firsts[slot] = UInt8(truncatingIfNeeded: count)
             return true
         }
         return !field.name.isSingle

@@ -19,6 +19,21 @@ package struct SIPURI: BitwiseCopyable, Sendable {
     /// After the `?`, without it.
     package let headers: ByteRange
 
+    /// No URI; all of its bytes are 0.
+    package static var nothing: SIPURI { SIPURI() }
+
+    private init() {
+        scheme = .sip
+        whole = .none
+        user = .none
+        hasUser = false
+        password = .none
+        host = .none
+        port = 0
+        parameters = .none
+        headers = .none
+    }
+
     /// Reads all of `range` as a URI.
     ///
     /// - Throws: a ``SIPParseError`` at the first byte that cannot belong to it.
