@@ -48,13 +48,12 @@ package struct WorkerCore: ~Copyable {
     var contactHashes = InlineArray<16, UInt64>(repeating: 0)
     var work = Outbox(bytesMax: 65_536, messagesMax: 4)
 
-    /// Hand-overs so far, and what of them the store has answered.
-    var handedOver: UInt64 = 0
+    /// Hand-overs, and what of them the store has answered.
+    var tickets = TicketBook()
+    private var storeThrough = CommitTicket(0)
     var committed = CommitTicket(0)
     var hasStaged = false
     package private(set) var storeIsDown = false
-    /// Records whose removal the store could not take yet.
-    var removalsUnsaved: [RecordNumber] = []
     /// The lifetime asked of the main registrar; it may have taught us a longer one.
     var mainSeconds: UInt32
 
@@ -312,12 +311,14 @@ package struct WorkerCore: ~Copyable {
     ) {
         if hasStaged {
             hasStaged = false
-            handedOver += 1
-            if location.handOver() == nil {
+            let isTaken = location.handOver() != nil
+            let ticket = tickets.note(isTaken: isTaken)
+            if !isTaken {
                 // The store's queue is full: as if the commit had failed.
-                settleFailed(CommitTicket(handedOver))
-                committed = max(committed, CommitTicket(handedOver))
-                release(through: committed, at: now, &outbox)
+                settleFailed(ticket)
+                settle(
+                    through: storeThrough, failed: [], storeDown: storeIsDown, at: now,
+                    outbox: &outbox)
             }
         }
         counters.add(.rounds)
@@ -330,23 +331,25 @@ package struct WorkerCore: ~Copyable {
     }
 
     /// The ticket that what is staged now will have.
-    var nextTicket: CommitTicket { CommitTicket(handedOver + 1) }
+    var nextTicket: CommitTicket { tickets.next }
 
     /// Takes in what the store has answered: held answers go out.
     ///
     /// - Parameters:
-    ///   - through: every hand-over up to this ticket is decided.
+    ///   - through: every hand-over up to this ticket of the store's is decided.
     ///   - failed: those among them that could not be committed.
     package mutating func settle(
         through: CommitTicket, failed: [CommitTicket], storeDown: Bool, at now: Instant,
         outbox: inout Outbox
     ) {
         storeIsDown = storeDown
-        for ticket in failed { settleFailed(ticket) }
-        guard through > committed else { return }
-        counters.add(.commitsAcknowledged, through.value - committed.value)
-        committed = through
-        release(through: through, at: now, &outbox)
+        storeThrough = through
+        for ticket in failed { settleFailed(tickets.ours(ticket)) }
+        let decided = tickets.settle(through: through)
+        guard decided > committed else { return }
+        counters.add(.commitsAcknowledged, decided.value - committed.value)
+        committed = decided
+        release(through: decided, at: now, &outbox)
     }
 
     /// Facts that could not be committed stay in RAM only; nobody is refused for it.
@@ -407,17 +410,7 @@ package struct WorkerCore: ~Copyable {
         while budget > 0, let index = table.nextDue(at: now, budget: &budget) {
             end(index, at: now, location: &location)
         }
-        retryUnsavedRemovals(location: &location)
         fireRemovals(at: now, &outbox)
         sendRemovals(at: now, location: &location, outbox: &outbox)
-    }
-
-    private mutating func retryUnsavedRemovals<Location: LocationService & ~Copyable>(
-        location: inout Location
-    ) {
-        guard !removalsUnsaved.isEmpty, !storeIsDown else { return }
-        for record in removalsUnsaved { location.stageRemoval(of: record) }
-        removalsUnsaved.removeAll(keepingCapacity: true)
-        hasStaged = true
     }
 }
