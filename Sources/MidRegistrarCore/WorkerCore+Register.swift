@@ -261,7 +261,9 @@ extension WorkerCore {
                     .rejectTooManyContacts, &outbox)
                 return
             }
-            guard table.count + newContacts + filter.count < table.bindingsMax else {
+            // Room is kept for what is on its way back from the main registrar.
+            let reserve = min(1_024, table.bindingsMax / 16)
+            guard table.count + newContacts + reserve <= table.bindingsMax else {
                 note(CoreEvent(.tableFull, number: table.count))
                 refuse(
                     503, "Table Full", bytes, via, flow.peer, flow.socket, .rejectTableFull,
