@@ -70,14 +70,28 @@ public struct ByteBuffer: ~Copyable, Sendable {
 
     /// Appends four bytes, least significant first.
     public mutating func append(four value: UInt32) {
-        append(two: UInt16(truncatingIfNeeded: value))
-        append(two: UInt16(truncatingIfNeeded: value >> 16))
+        guard bytes.count - count >= 4, !overflowed else {
+            overflowed = true
+            return
+        }
+        bytes.store(four: value, at: count)
+        count += 4
     }
 
     /// Appends eight bytes, least significant first.
     public mutating func append(eight value: UInt64) {
-        append(four: UInt32(truncatingIfNeeded: value))
-        append(four: UInt32(truncatingIfNeeded: value >> 32))
+        guard bytes.count - count >= 8, !overflowed else {
+            overflowed = true
+            return
+        }
+        bytes.store(eight: value, at: count)
+        count += 8
+    }
+
+    /// Puts eight bytes over what was written at `offset`, least significant first.
+    public mutating func put(eight value: UInt64, at offset: Int) {
+        precondition(offset + 8 <= count, "the bytes are there")
+        bytes.store(eight: value, at: offset)
     }
 
     public mutating func append(_ text: StaticString) {

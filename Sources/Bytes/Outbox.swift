@@ -150,6 +150,18 @@ internal import Glibc
         end += count
     }
 
+    /// Writes four bytes, least significant first.
+    public mutating func write(four value: UInt32) {
+        guard bytesMax - end >= 4, !overflow else {
+            overflow = true
+            return
+        }
+        // SAFETY: the room was checked.
+        unsafe UnsafeMutableRawPointer(base + end).storeBytes(
+            of: value.littleEndian, as: UInt32.self)
+        end += 4
+    }
+
     public mutating func write(_ bytes: Span<UInt8>, _ range: ByteRange) {
         write(bytes.extracting(range.start..<range.end))
     }

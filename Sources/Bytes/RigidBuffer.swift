@@ -45,6 +45,22 @@ internal import Glibc
 }
 
 extension RigidBuffer where Element == UInt8 {
+    /// Stores eight bytes at `offset`, least significant first.
+    public mutating func store(eight value: UInt64, at offset: Int) {
+        precondition(offset >= 0 && offset <= count - 8, "eight bytes fit")
+        // SAFETY: the check above.
+        unsafe UnsafeMutableRawPointer(base + offset).storeBytes(
+            of: value.littleEndian, as: UInt64.self)
+    }
+
+    /// Stores four bytes at `offset`, least significant first.
+    public mutating func store(four value: UInt32, at offset: Int) {
+        precondition(offset >= 0 && offset <= count - 4, "four bytes fit")
+        // SAFETY: the check above.
+        unsafe UnsafeMutableRawPointer(base + offset).storeBytes(
+            of: value.littleEndian, as: UInt32.self)
+    }
+
     /// Copies all of `bytes` to `offset`.
     public mutating func copy(_ bytes: Span<UInt8>, to offset: Int) {
         precondition(offset >= 0 && bytes.count <= count - offset, "the copy fits")

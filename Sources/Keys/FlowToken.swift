@@ -32,9 +32,7 @@ public struct FlowToken: Equatable, Sendable {
         scratch.append(two: peer.port)
         scratch.append(two: socket)
         let check = Self.check(scratch.span, keys)
-        for index in 0..<8 {
-            scratch[index] = UInt8(truncatingIfNeeded: check >> UInt64(8 * index))
-        }
+        scratch.put(eight: check, at: 0)
         Base64URL.write(scratch.span, to: &outbox)
     }
 

@@ -42,9 +42,7 @@ public struct SealedVia: Sendable {
         scratch.append(eight: transaction)
         if kind == .register || kind == .request { scratch.append(body.span) }
         let check = Self.check(scratch.span, keys)
-        for index in 0..<8 {
-            scratch[index] = UInt8(truncatingIfNeeded: check >> UInt64(8 * index))
-        }
+        scratch.put(eight: check, at: 0)
         outbox.write(cookie)
         Base64URL.write(scratch.span, to: &outbox)
     }
