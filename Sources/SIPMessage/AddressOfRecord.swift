@@ -13,9 +13,10 @@ package enum AddressOfRecord {
     package static func write(
         _ bytes: Span<UInt8>, _ uri: SIPURI, to buffer: inout ByteBuffer
     ) throws(SIPParseError) {
-        guard uri.scheme != .other, !uri.host.isEmpty, uri.user.count + uri.host.count < 250 else {
+        guard uri.scheme != .other, !uri.host.isEmpty else {
             throw SIPParseError(.addressOfRecord, at: uri.whole.start)
         }
+        let start = buffer.count
         buffer.append("sip:")
         if uri.hasUser {
             writeUnescaped(bytes, uri.user, to: &buffer)
@@ -32,6 +33,9 @@ package enum AddressOfRecord {
                 rest %= divisor
                 divisor /= 10
             }
+        }
+        guard !buffer.overflowed, buffer.count - start <= bytesMax else {
+            throw SIPParseError(.addressOfRecord, at: uri.whole.start)
         }
     }
 
@@ -92,6 +96,7 @@ extension UInt8 {
         case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
         case 0x2D, 0x5F, 0x2E, 0x21, 0x7E, 0x2A, 0x27, 0x28, 0x29: true
         case 0x26, 0x3D, 0x2B, 0x24, 0x2C, 0x3B, 0x3F, 0x2F: true
+        case 0x23: true  // "#": not in the grammar, but dialled and sent unescaped.
         default: false
         }
     }

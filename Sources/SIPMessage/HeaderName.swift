@@ -19,6 +19,14 @@ package enum HeaderName: UInt8, CaseIterable, BitwiseCopyable, Sendable {
         }
     }
 
+    /// Whether its values are addresses, whose display names are quoted strings.
+    var holdsAddresses: Bool {
+        switch self {
+        case .from, .to, .contact, .route, .recordRoute, .path, .serviceRoute, .pAssociatedURI: true
+        default: false
+        }
+    }
+
     /// The full name in lower case; nothing for `other`.
     package var lowercaseName: StaticString {
         switch self {

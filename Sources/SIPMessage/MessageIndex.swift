@@ -32,7 +32,7 @@ package struct MessageIndex: ~Copyable {
     package internal(set) var sequenceMethod = ByteRange.none
     /// The CSeq number's digits, for copies.
     package internal(set) var sequenceDigits = ByteRange.none
-    /// The sum of the Via values; several may stand in one field.
+    /// How many Via fields there are; several values may stand in one.
     package internal(set) var viaFields = 0
 
     // In buffers of their own: an element of an inline array is read by copying the array.

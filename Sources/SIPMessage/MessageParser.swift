@@ -113,8 +113,9 @@ package struct MessageParser: Sendable {
             let lineStart = at
             var valueEnd = at
             var isClean = true
+            var escaped = -1
             repeat {
-                var end = bytes.findControl(from: at, to: length)
+                var end = endOfText(bytes, at, length, &escaped)
                 if end + 1 >= length || bytes[end] != 0x0D || bytes[end + 1] != 0x0A {
                     guard end < length else { throw error ?? SIPParseError(.noEnd, at: length) }
                     let byte = bytes[end]
@@ -135,7 +136,7 @@ package struct MessageParser: Sendable {
             } while at < length && (bytes[at] == 0x20 || bytes[at] == 0x09)
             guard isClean else { continue }
             do throws(SIPParseError) {
-                try field(bytes, lineStart, valueEnd, at, &index)
+                try field(bytes, lineStart, valueEnd, at, escaped, &index)
             } catch let thrown {
                 if thrown.reason == .tooManyHeaders { throw error ?? thrown }
                 error = error ?? thrown
@@ -144,8 +145,23 @@ package struct MessageParser: Sendable {
         throw error ?? SIPParseError(.noEnd, at: length)
     }
 
+    /// The first control byte that is not behind a backslash; of the others the first goes to
+    /// `escaped`.
+    private func endOfText(
+        _ bytes: Span<UInt8>, _ start: Int, _ length: Int, _ escaped: inout Int
+    ) -> Int {
+        var end = bytes.findControl(from: start, to: length)
+        while end < length, end > start, bytes[end - 1] == 0x5C, bytes[end] != 0x0D,
+            bytes[end] != 0x0A
+        {
+            if escaped < 0 { escaped = end }
+            end = bytes.findControl(from: end + 1, to: length)
+        }
+        return end
+    }
+
     private func field(
-        _ bytes: Span<UInt8>, _ start: Int, _ valueEnd: Int, _ lineEnd: Int,
+        _ bytes: Span<UInt8>, _ start: Int, _ valueEnd: Int, _ lineEnd: Int, _ escaped: Int,
         _ index: inout MessageIndex
     ) throws(SIPParseError) {
         let colon = bytes.find(0x3A, 0x20, 0x09, 0x0D, from: start, to: valueEnd)
@@ -161,6 +177,11 @@ package struct MessageParser: Sendable {
             let end = bytes.endOfToken(from: start, to: colon)
             guard end == colon else { throw SIPParseError(.headerName, at: end) }
         }
+        if escaped >= 0 {
+            // `quoted-pair` may hold any byte but CR and LF, but only in a quoted string (§25.1).
+            let unquoted = name.holdsAddresses ? unquotedControl(bytes, value, valueEnd) : escaped
+            guard unquoted == valueEnd else { throw SIPParseError(.controlByte, at: unquoted) }
+        }
         guard index.count < MessageIndex.headersMax else {
             throw SIPParseError(.tooManyHeaders, at: start)
         }
@@ -169,6 +190,23 @@ package struct MessageParser: Sendable {
             value: bytes.trimmed(ByteRange(value + 1, valueEnd)))
         if name == .via { index.viaFields += 1 }
         guard index.add(field) else { throw SIPParseError(.doubledHeader, at: start) }
+    }
+
+    /// The first control byte that is not an escaped one of a quoted string, or `end`.
+    private func unquotedControl(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> Int {
+        var at = start
+        var isQuoted = false
+        while at < end {
+            switch bytes[at] {
+            case 0x22: isQuoted.toggle()
+            case 0x5C where isQuoted: at += 1
+            case 0x09, 0x0A, 0x0D: break  // only as white space and folds
+            case ..<0x20, 0x7F: return at
+            default: break
+            }
+            at += 1
+        }
+        return end
     }
 
     // MARK: What every message must have (§8.1.1, §20)
@@ -185,7 +223,8 @@ package struct MessageParser: Sendable {
         try checkCallID(bytes, callID)
         try readSequence(bytes, sequence, &index)
         if let forwards = index.value(.maxForwards) {
-            _ = try bytes.number(in: forwards, max: UInt64(UInt32.max))
+            // 0 to 255 (§20.22); a larger one has no successor that we could write.
+            _ = try bytes.number(in: forwards, max: 255)
         }
         var bodyEnd = length
         if let value = index.value(.contentLength) {
@@ -204,7 +243,7 @@ package struct MessageParser: Sendable {
         index.body = ByteRange(bodyStart, bodyEnd)
     }
 
-    /// `callid = word [ "@" word ]`: no white space, nothing empty.
+    /// `callid = word [ "@" word ]`: no white space, no list, nothing empty.
     private func checkCallID(_ bytes: Span<UInt8>, _ value: ByteRange) throws(SIPParseError) {
         guard !value.isEmpty else { throw SIPParseError(.callID, at: value.start) }
         let space = bytes.find(0x20, 0x09, 0x0D, 0x2C, from: value.start, to: value.end)

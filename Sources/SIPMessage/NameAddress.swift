@@ -50,6 +50,8 @@ package struct NameAddress: BitwiseCopyable, Sendable {
             // Without brackets, semicolons begin header parameters and "?" or "," may not occur.
             var stop = at
             while stop < end, bytes[stop] != 0x3B, bytes[stop] != 0x2C, !bytes[stop].isLinearSpace {
+                // Whose headers they would be is unclear (§20: then brackets are a must).
+                guard bytes[stop] != 0x3F else { throw SIPParseError(.address, at: stop) }
                 stop += 1
             }
             uri = ByteRange(at, stop)
@@ -66,9 +68,29 @@ package struct NameAddress: BitwiseCopyable, Sendable {
         }
         let stop = try endOfElement(bytes, from: at + 1, to: end)
         parameters = bytes.trimmed(ByteRange(at + 1, stop))
-        var cursor = ParameterCursor(parameters)
-        while try cursor.next(bytes) != nil {}
+        guard !parameters.isEmpty else { throw SIPParseError(.parameter, at: at) }
+        try checkOnce(bytes, parameters)
         whole = bytes.trimmed(ByteRange(first, stop))
+    }
+}
+
+/// Reads all parameters; those that decide something may stand only once (§7.3.1).
+private func checkOnce(_ bytes: Span<UInt8>, _ parameters: ByteRange) throws(SIPParseError) {
+    var seen: UInt8 = 0
+    var cursor = ParameterCursor(parameters)
+    while let parameter = try cursor.next(bytes) {
+        let name = parameter.name
+        let mark: UInt8 =
+            switch name.count {
+            case 1 where bytes.spellsIgnoringCase("q", in: name): 1
+            case 3 where bytes.spellsIgnoringCase("tag", in: name): 2
+            case 6 where bytes.spellsIgnoringCase("reg-id", in: name): 4
+            case 7 where bytes.spellsIgnoringCase("expires", in: name): 8
+            case 13 where bytes.spellsIgnoringCase("+sip.instance", in: name): 16
+            default: 0
+            }
+        guard seen & mark == 0 else { throw SIPParseError(.parameter, at: name.start) }
+        seen |= mark
     }
 }
 

@@ -14,8 +14,15 @@ extension SIPURI {
             sameEscaped(aBytes, a.password, bBytes, b.password, ignoringCase: false),
             sameHost(aBytes, a.host, bBytes, b.host)
         else { return false }
-        return parametersAgree(a, aBytes, b, bBytes) && parametersAgree(b, bBytes, a, aBytes)
-            && headersAgree(a, aBytes, b, bBytes) && headersAgree(b, bBytes, a, aBytes)
+        let sameParameters = aBytes.same(a.parameters, as: bBytes, b.parameters)
+        let sameHeaders = aBytes.same(a.headers, as: bBytes, b.headers)
+        if sameParameters && sameHeaders { return true }
+        guard aBytes.fewParts(a), bBytes.fewParts(b) else { return false }
+        return
+            (sameParameters
+            || (parametersAgree(a, aBytes, b, bBytes) && parametersAgree(b, bBytes, a, aBytes)))
+            && (sameHeaders
+                || (headersAgree(a, aBytes, b, bBytes) && headersAgree(b, bBytes, a, aBytes)))
     }
 
     /// A parameter in both must have the same value; user, ttl, method, maddr and transport must be
@@ -80,7 +87,26 @@ extension SIPURI {
     }
 }
 
-/// Whether two ranges spell the same once `%HH` is resolved.
+extension Span<UInt8> {
+    /// Whether a URI has so few parameters and headers that each may be looked up among the
+    /// other's, which costs the product of both. Others are equivalent only byte for byte.
+    fileprivate func fewParts(_ uri: SIPURI) -> Bool {
+        separators(0x3B, in: uri.parameters) < 16 && separators(0x26, in: uri.headers) < 16
+    }
+
+    private func separators(_ byte: UInt8, in range: ByteRange) -> Int {
+        var count = 0
+        var at = range.start
+        while at < range.end {
+            if self[at] == byte { count += 1 }
+            at += 1
+        }
+        return count
+    }
+}
+
+/// Whether two ranges spell the same once `%HH` is resolved; an escaped reserved byte is not the
+/// same as one that stands there itself (RFC 3261 §19.1.4).
 func sameEscaped(
     _ a: Span<UInt8>, _ aRange: ByteRange, _ b: Span<UInt8>, _ bRange: ByteRange,
     ignoringCase: Bool
@@ -88,8 +114,11 @@ func sameEscaped(
     var at = aRange.start
     var other = bRange.start
     while at < aRange.end, other < bRange.end {
+        let mineStart = at
+        let theirsStart = other
         var mine = unescaped(a, &at, aRange.end)
         var theirs = unescaped(b, &other, bRange.end)
+        if mine.isReserved, at - mineStart != other - theirsStart { return false }
         if ignoringCase {
             mine = mine.lowercased
             theirs = theirs.lowercased
@@ -97,6 +126,16 @@ func sameEscaped(
         if mine != theirs { return false }
     }
     return at == aRange.end && other == bRange.end
+}
+
+extension UInt8 {
+    /// `reserved` (RFC 3261 §25.1).
+    fileprivate var isReserved: Bool {
+        switch self {
+        case 0x3B, 0x2F, 0x3F, 0x3A, 0x40, 0x26, 0x3D, 0x2B, 0x24, 0x2C: true
+        default: false
+        }
+    }
 }
 
 private func unescaped(_ bytes: Span<UInt8>, _ at: inout Int, _ end: Int) -> UInt8 {

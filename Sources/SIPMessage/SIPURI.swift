@@ -83,7 +83,8 @@ package struct SIPURI: BitwiseCopyable, Sendable {
             user = ByteRange(at, colon)
             password = colon < sign ? ByteRange(colon + 1, sign) : .none
             guard !user.isEmpty else { throw SIPParseError(.uri, at: at) }
-            try checkUserInfo(bytes, ByteRange(at, sign))
+            try checkUserInfo(bytes, user)
+            try checkUserInfo(bytes, password)
             hasUser = true
             at = sign + 1
         } else {
@@ -110,8 +111,7 @@ package struct SIPURI: BitwiseCopyable, Sendable {
             let digits = at + 1
             at = digits
             while at < end, bytes[at].isDigit { at += 1 }
-            let number = try bytes.number(in: ByteRange(digits, at), max: 65_535)
-            port = UInt16(number)
+            port = try bytes.port(in: ByteRange(digits, at))
         } else {
             port = 0
         }
@@ -121,21 +121,22 @@ package struct SIPURI: BitwiseCopyable, Sendable {
         if at < end, bytes[at] == 0x3B {
             let stop = bytes.find(0x3F, 0x3F, 0x3F, 0x3F, from: at, to: end)
             parameterRange = ByteRange(at + 1, stop)
+            try checkParameters(bytes, parameterRange)
             at = stop
         }
         if at < end, bytes[at] == 0x3F {
             headerRange = ByteRange(at + 1, end)
+            guard !headerRange.isEmpty else { throw SIPParseError(.uri, at: at) }
+            try checkHeaders(bytes, headerRange)
             at = end
         }
         guard at == end else { throw SIPParseError(.uri, at: at) }
-        try checkRest(bytes, parameterRange)
-        try checkRest(bytes, headerRange)
         parameters = parameterRange
         headers = headerRange
     }
 }
 
-/// `unreserved / escaped / user-unreserved`, and ":" before the password.
+/// `unreserved / escaped / user-unreserved`; "#", which many dialling plans use unescaped, passes.
 private func checkUserInfo(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPParseError) {
     var at = range.start
     while at < range.end {
@@ -145,7 +146,7 @@ private func checkUserInfo(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPP
                 bytes[at + 2].hexDigitValue != nil
             else { throw SIPParseError(.uri, at: at) }
             at += 2
-        case 0x00...0x20, 0x22, 0x3C, 0x3E, 0x5B, 0x5C, 0x5D, 0x5E, 0x60, 0x7B, 0x7C, 0x7D, 0x7F...:
+        case 0x00...0x20, 0x22, 0x3A, 0x3C, 0x3E, 0x40, 0x5B...0x5E, 0x60, 0x7B...0x7D, 0x7F...:
             throw SIPParseError(.uri, at: at)
         default: break
         }
@@ -153,21 +154,59 @@ private func checkUserInfo(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPP
     }
 }
 
-/// Parameters and headers of a URI: no white space, quotes or angle brackets; escapes complete.
-private func checkRest(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPParseError) {
+/// `pname [ "=" pvalue ]`, with ";" between two: none empty, so that every reader finds the same ones.
+private func checkParameters(
+    _ bytes: Span<UInt8>, _ range: ByteRange
+) throws(SIPParseError) {
+    var at = range.start
+    while true {
+        let name = at
+        while at < range.end, bytes[at] != 0x3B, bytes[at] != 0x3D {
+            at = try afterURIByte(bytes, at, range.end)
+        }
+        guard at > name else { throw SIPParseError(.uri, at: at) }
+        if at < range.end, bytes[at] == 0x3D {
+            at += 1
+            let value = at
+            while at < range.end, bytes[at] != 0x3B {
+                at = try afterURIByte(bytes, at, range.end)
+            }
+            guard at > value else { throw SIPParseError(.uri, at: at) }
+        }
+        guard at < range.end else { return }
+        at += 1
+    }
+}
+
+/// `hname "=" hvalue`, with "&" between two; the value may be empty.
+private func checkHeaders(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPParseError) {
     var at = range.start
     while at < range.end {
-        switch bytes[at] {
-        case 0x25:
-            guard at + 2 < range.end, bytes[at + 1].hexDigitValue != nil,
-                bytes[at + 2].hexDigitValue != nil
-            else { throw SIPParseError(.uri, at: at) }
-            at += 2
-        case 0x00...0x20, 0x22, 0x3C, 0x3E, 0x7F:
-            throw SIPParseError(.uri, at: at)
-        default: break
-        }
-        at += 1
+        at = try afterURIByte(bytes, at, range.end)
+    }
+}
+
+/// The offset after one byte or escape of a parameter or a header of a URI. "@" and "," are not
+/// among them: a reader that looks for the last "@", or splits a list first, would read another URI.
+private func afterURIByte(
+    _ bytes: Span<UInt8>, _ at: Int, _ end: Int
+) throws(SIPParseError) -> Int {
+    switch bytes[at] {
+    case 0x25:
+        guard at + 2 < end, bytes[at + 1].hexDigitValue != nil, bytes[at + 2].hexDigitValue != nil
+        else { throw SIPParseError(.uri, at: at) }
+        return at + 3
+    case 0x00...0x20, 0x22, 0x2C, 0x3C, 0x3E, 0x40, 0x7F...: throw SIPParseError(.uri, at: at)
+    default: return at + 1
+    }
+}
+
+extension Span<UInt8> {
+    /// A port, 1 to 65 535; 0 stands for "none given" everywhere else, so it is not let in.
+    func port(in range: ByteRange) throws(SIPParseError) -> UInt16 {
+        let number = try number(in: range, max: 65_535)
+        guard number > 0 else { throw SIPParseError(.number, at: range.start) }
+        return UInt16(number)
     }
 }
 
@@ -223,6 +262,7 @@ package struct ParameterCursor: BitwiseCopyable, Sendable {
             break
         }
         let name = ByteRange(nameFrom, nameStart)
+        // A semicolon with nothing behind it, or two of them, is no parameter.
         guard !name.isEmpty else { throw SIPParseError(.parameter, at: nameFrom) }
         var after = bytes.skipSpace(from: nameStart, to: end)
         var value = ByteRange.none
@@ -236,8 +276,9 @@ package struct ParameterCursor: BitwiseCopyable, Sendable {
                 valueEnd = close
             } else {
                 while valueEnd < end, bytes[valueEnd] != 0x3B, !bytes[valueEnd].isLinearSpace {
-                    guard bytes[valueEnd] != 0x22, bytes[valueEnd] != 0x2C else {
-                        throw SIPParseError(.parameter, at: valueEnd)
+                    switch bytes[valueEnd] {
+                    case 0x22, 0x2C, 0x3C, 0x3E: throw SIPParseError(.parameter, at: valueEnd)
+                    default: break
                     }
                     valueEnd += 1
                 }
@@ -247,8 +288,10 @@ package struct ParameterCursor: BitwiseCopyable, Sendable {
             after = bytes.skipSpace(from: valueEnd, to: end)
             nameStart = valueEnd
         }
-        guard after == end || bytes[after] == 0x3B else {
-            throw SIPParseError(.parameter, at: after)
+        if after < end {
+            guard bytes[after] == 0x3B, after + 1 < end else {
+                throw SIPParseError(.parameter, at: after)
+            }
         }
         at = after + 1
         return Parameter(name: name, value: value, whole: ByteRange(semicolon, nameStart))

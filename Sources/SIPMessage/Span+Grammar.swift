@@ -63,12 +63,15 @@ extension Span<UInt8> {
         return at
     }
 
-    /// The offset after the quoted string that opens at `start`; `nil` if it does not close.
+    /// The offset after the quoted string that opens at `start`, at most `end`; `nil` if it does not
+    /// close there. A backslash escapes any byte but CR and LF (RFC 3261 §25.1 `quoted-pair`).
     package func endOfQuotedString(from start: Int, to end: Int) -> Int? {
         var at = start + 1
         while at < end {
             switch self[at] {
-            case UInt8(ascii: "\\"): at += 2
+            case UInt8(ascii: "\\"):
+                guard at + 1 < end, self[at + 1] != 0x0D, self[at + 1] != 0x0A else { return nil }
+                at += 2
             case UInt8(ascii: "\""): return at + 1
             default: at += 1
             }
@@ -77,9 +80,12 @@ extension Span<UInt8> {
     }
 
     /// A decimal number that is all of `range`, at most `max`.
+    ///
+    /// - Precondition: `max` is below 2⁶⁰.
     package func number(
         in range: ByteRange, max: UInt64
     ) throws(SIPParseError) -> UInt64 {
+        precondition(max < 1 << 60, "the largest number leaves room for one more digit")
         guard !range.isEmpty else { throw SIPParseError(.number, at: range.start) }
         var total: UInt64 = 0
         var at = range.start

@@ -59,16 +59,16 @@ package struct ViaValue: BitwiseCopyable, Sendable {
         host = ByteRange(sentByStart, at)
         guard !host.isEmpty else { throw SIPParseError(.via, at: at) }
         var sentByEnd = at
-        var number: UInt64 = 0
+        var portNumber: UInt16 = 0
         let colon = bytes.skipSpace(from: at, to: end)
         if colon < end, bytes[colon] == 0x3A {
             let digits = bytes.skipSpace(from: colon + 1, to: end)
             at = digits
             while at < end, bytes[at].isDigit { at += 1 }
-            number = try bytes.number(in: ByteRange(digits, at), max: 65_535)
+            portNumber = try bytes.port(in: ByteRange(digits, at))
             sentByEnd = at
         }
-        port = UInt16(number)
+        port = portNumber
         sentBy = ByteRange(sentByStart, sentByEnd)
 
         at = bytes.skipSpace(from: at, to: end)
@@ -79,14 +79,25 @@ package struct ViaValue: BitwiseCopyable, Sendable {
         if at < end, bytes[at] == 0x3B {
             let stop = try endOfElement(bytes, from: at + 1, to: end)
             parameters = bytes.trimmed(ByteRange(at + 1, stop))
+            guard !parameters.isEmpty else { throw SIPParseError(.via, at: at) }
             var cursor = ParameterCursor(parameters)
             while let parameter = try cursor.next(bytes) {
                 switch parameter.name.count {
+                // Each at most once: the answer must go, and be matched, one way only.
                 case 6 where bytes.spellsIgnoringCase("branch", in: parameter.name):
+                    guard branchRange.isEmpty, !parameter.value.isEmpty else {
+                        throw SIPParseError(.via, at: parameter.name.start)
+                    }
                     branchRange = parameter.value
                 case 8 where bytes.spellsIgnoringCase("received", in: parameter.name):
+                    guard receivedRange.isEmpty else {
+                        throw SIPParseError(.via, at: parameter.name.start)
+                    }
                     receivedRange = parameter.whole
                 case 5 where bytes.spellsIgnoringCase("rport", in: parameter.name):
+                    guard !rportSeen else {
+                        throw SIPParseError(.via, at: parameter.name.start)
+                    }
                     rportRange = parameter.whole
                     rportSeen = true
                 default: break
