@@ -91,8 +91,7 @@ struct Plan {
         options.removesExpired = settings.main.removesExpired
         options.removalsPerSecond = max(1, settings.main.removalsPerSecondMax / workers)
         // Keys spread evenly; a quarter more than a worker's share is never reached by chance.
-        // And room for answers on their way.
-        let share = settings.limits.bindingsMax / workers + 1_024
+        let share = settings.limits.bindingsMax / workers
         options.bindingsMax = workers == 1 ? share : share + share / 4 + 64
         self.options = options
     }

@@ -59,6 +59,15 @@ package struct HeldReplies: ~Copyable {
         return true
     }
 
+    /// Lets the newest replies, which wait for `ticket`, leave with those of an earlier one.
+    package mutating func retag(_ ticket: CommitTicket, as earlier: CommitTicket) {
+        var at = tail
+        while at > head, replies[(at - 1) % replies.count].ticket == ticket {
+            at -= 1
+            replies[at % replies.count].ticket = earlier
+        }
+    }
+
     /// The oldest reply if its ticket is at most `through`.
     package func oldest(through ticket: CommitTicket) -> Reply? {
         guard !isEmpty else { return nil }

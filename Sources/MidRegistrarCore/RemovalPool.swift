@@ -7,7 +7,8 @@ package import SIPTransaction
 package struct RemovalPool: ~Copyable {
     /// Under way at a time: at 200 a second and a round trip below a second there is never more.
     package static let transactionsMax = 256
-    private static let messageBytesMax = 4_096
+    /// The largest: the strings of a fact and the fixed parts.
+    package static let messageBytesMax = 9_216
 
     package struct Slot: BitwiseCopyable {
         package var isUsed = false
@@ -40,6 +41,16 @@ package struct RemovalPool: ~Copyable {
 
     package var queued: Int { tail - head }
 
+    /// When the next one may be sent by the rate; never if none waits or none more may be under way.
+    package var nextSend: Instant {
+        guard queued > 0, active < Self.transactionsMax else {
+            return Instant(milliseconds: .max)
+        }
+        guard tokens < 1_000 else { return refilled }
+        return refilled.advanced(
+            byMilliseconds: (1_000 - tokens + perSecond - 1) / perSecond)
+    }
+
     /// Puts a lapsed binding at the end of the queue; `false` if it is full (it is asked again later).
     package mutating func enqueue(_ id: ContactID) -> Bool {
         guard queued < queue.count else { return false }
@@ -63,12 +74,14 @@ package struct RemovalPool: ~Copyable {
     }
 
     /// A free slot; there is one whenever ``dequeue(at:)`` gave something.
-    package mutating func open(_ id: ContactID, now: Instant) -> Int? {
+    ///
+    /// - Parameter generation: tells it from what was in that slot before, also before a restart.
+    package mutating func open(_ id: ContactID, generation: UInt32, now: Instant) -> Int? {
         for index in 0..<slots.count where !slots[index].isUsed {
             var slot = slots[index]
             slot.isUsed = true
             slot.id = id
-            slot.generation &+= 1
+            slot.generation = generation
             slot.transaction = NonInviteClientTransaction(now: now)
             slots[index] = slot
             active += 1

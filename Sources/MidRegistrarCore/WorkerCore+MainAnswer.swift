@@ -87,13 +87,22 @@ extension WorkerCore {
         _ bytes: Span<UInt8>, _ answer: MainAnswer, now: Instant, _ outbox: inout Outbox
     ) {
         let entry = filter.entry(answer.aor, answer.transaction)
+        if let entry, entry.state == .accepted || entry.state == .committing {
+            // To a copy of what was accepted: the phone has its answer.
+            counters.add(.mainDuplicate)
+            return
+        }
         filter.set(.refused, answer.aor, answer.transaction)
         if let entry, entry.state == .waiting {
             recordRelayed(milliseconds: now.millisecondsSince(entry.first))
         }
+        // A refusal has changed nothing; of 408 and 5xx nobody knows.
+        if index.statusCode < 500, index.statusCode != 408 {
+            noteAnswer(answer.aor, answer.transaction)
+        }
         switch index.statusCode {
         case 403, 404: markDoubtful(bytes, answer)
-        case 423:
+        case 423 where answer.state.marks.contains(.throttled):
             learnExpiry(bytes, &outbox)
             // It was our lifetime that was too short, not the phone's: the phone's next try gets
             // the longer one.
@@ -118,6 +127,15 @@ extension WorkerCore {
         RegisterAnswer.writeRelayed(bytes, index, top: answer.top, rebuilds: false, &outbox)
         RegisterAnswer.finish(bytes, index, &outbox)
         send(to: answer.state.flow, &outbox)
+    }
+
+    /// The effect of a relayed request is known.
+    private mutating func noteAnswer(_ aor: AORKey, _ transaction: UInt64) {
+        var next = table.first(of: aor)
+        while let place = next {
+            next = table.next(after: place)
+            table[place].noteAnswer(transaction)
+        }
     }
 
     private mutating func send(to flow: Flow, _ outbox: inout Outbox) {
@@ -172,6 +190,7 @@ extension WorkerCore {
         RegisterAnswer.collectBlock(bytes, index, scratch: &work, into: &block)
         let callID = fingerprints.text(bytes, index.value(.callID) ?? .none)
         let arrival = entry?.first ?? now
+        noteAnswer(answer.aor, answer.transaction)
 
         if isStale(answer, callID, carried: carried, entry: entry, arrival: arrival) {
             counters.add(.mainStale)
@@ -224,9 +243,9 @@ extension WorkerCore {
             !outbox.overflowed && Int(reply.socket) < options.sockets.count
             && held.hold(reply, outbox.open)
         outbox.abandon()
-        // Without room the phone's copy is answered from the table once the commit is through.
+        // Without room the phone's copy is relayed again, and its answer finds room or a commit.
         if !isKept { counters.add(.droppedOutboxFull) }
-        filter.set(isKept ? .committing : .accepted, answer.aor, answer.transaction)
+        filter.set(isKept ? .committing : .refused, answer.aor, answer.transaction)
     }
 
     /// Whether a later request of one of these contacts has been committed already, or this one.
@@ -242,6 +261,12 @@ extension WorkerCore {
             let binding = table[place]
             if entry != nil {
                 if binding.arrival > arrival { return true }
+                // Requests of one round share their time; a phone's own follow by CSeq.
+                if binding.arrival == arrival, binding.callID == callID,
+                    binding.sequenceRelayed > index.sequenceNumber
+                {
+                    return true
+                }
             } else if binding.callID == callID, binding.sequenceRelayed >= index.sequenceNumber {
                 // No entry is left to say when it was asked: an old answer must move nothing.
                 return true
@@ -259,9 +284,15 @@ extension WorkerCore {
         let place = table.find(contact.id)
         let wanted = granted(contact.askedSeconds) ?? options.minSeconds
         guard contact.askedSeconds > 0 else {
-            if let place { remove(place, arrival, callID, at: now, location: &location) }
+            if let place {
+                remove(place, arrival, callID, at: now, location: &location)
+            } else if isKnown {
+                leaveTombstone(answer.aor, contact.id, arrival, callID, at: now)
+            }
             return
         }
+        // A removal of ours that is under way must not outlive this.
+        if let place { stopRemoval(place, at: now) }
         let asked = mainAsk(
             contact.askedSeconds, throttled: answer.state.marks.contains(.throttled))
         let mainGrant: UInt32
@@ -304,7 +335,7 @@ extension WorkerCore {
         }
 
         var binding = place.map { table[$0] } ?? Binding()
-        let isNew = place == nil
+        let isNew = binding.state != .live
         binding.aor = answer.aor
         binding.id = contact.id
         binding.identity = fingerprints.identity(state, parsed)
@@ -317,7 +348,8 @@ extension WorkerCore {
         binding.lastHeard = arrival
         binding.arrival = arrival
         binding.flow = answer.state.flow
-        binding.grantedSeconds = told
+        // A later refresh may be told more of it than this one.
+        binding.grantedSeconds = grant
         binding.mainExpiry = mainExpiry
         binding.deadline = now.advanced(bySeconds: told)
         binding.state = .live
@@ -341,7 +373,10 @@ extension WorkerCore {
         if let place {
             table[place] = binding
             table.reschedule(place)
-        } else if table.insert(binding) == nil {
+            staged.append(place)
+        } else if let place = table.insert(binding) {
+            staged.append(place)
+        } else {
             note(CoreEvent(.tableFull, number: table.count))
             return
         }
@@ -443,6 +478,22 @@ extension WorkerCore {
         counters.add(.bindingsRemoved)
     }
 
+    /// The main registrar has removed a contact of which no answer has come yet: one that is still on
+    /// its way must not bring it up.
+    private mutating func leaveTombstone(
+        _ aor: AORKey, _ id: ContactID, _ arrival: Instant, _ callID: UInt64, at now: Instant
+    ) {
+        var binding = Binding()
+        binding.aor = aor
+        binding.id = id
+        binding.arrival = arrival
+        binding.callID = callID
+        binding.sequenceRelayed = index.sequenceNumber
+        binding.state = .tombstone
+        binding.deadline = now.advanced(byMilliseconds: RegistrationLimits.transactionMs)
+        _ = table.insert(binding)
+    }
+
     /// Deletes the fact of a binding and turns it into a tombstone.
     mutating func bury<Location: LocationService & ~Copyable>(
         _ place: BindingIndex, at now: Instant, location: inout Location
@@ -454,6 +505,7 @@ extension WorkerCore {
         }
         table[place].state = .tombstone
         table[place].record = .none
+        table[place].unanswered = 0
         table[place].ticket = nextTicket
         table[place].deadline = now.advanced(byMilliseconds: RegistrationLimits.transactionMs)
         table.reschedule(place)

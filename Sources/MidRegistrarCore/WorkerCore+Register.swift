@@ -28,6 +28,7 @@ extension WorkerCore {
             }
         }
         let flow = Flow(peer: source, socket: socket)
+        if index.has(.require), !checkExtensions(bytes, via, flow, &outbox) { return .done }
         let transaction = tag(bytes, via)
         switch judge(bytes, via, aor, flow, transaction, now: now) {
         case .absorb:
@@ -227,6 +228,8 @@ extension WorkerCore {
     ) {
         guard checkRelayable(bytes, via, flow, &outbox) else { return }
         var cause = judged
+        var places = InlineArray<16, BindingIndex?>(repeating: nil)
+        var leaving = 0
         var ids = InlineArray<16, ContactID>(repeating: ContactID(high: 0, low: 0))
         var seconds = InlineArray<16, UInt32>(repeating: 0)
         var newContacts = 0
@@ -234,16 +237,18 @@ extension WorkerCore {
             let contact = meaning[number]
             let identity = fingerprints.identity(bytes, contact)
             let match = find(bytes, contact, identity, aor, location: &location)
+            places[number] = match
             if let match {
                 ids[number] = table[match].id
                 if table[match].state == .live {
                     if cause == .newContact { cause = .contactChanged }
+                    if contact.askedSeconds == 0 { leaving += 1 }
                 } else if contact.askedSeconds > 0 {
                     newContacts += 1
                 }
                 stopRemoval(match, at: now)
             } else {
-                ids[number] = ContactID(aor, identity: identity, under: options.keys)
+                ids[number] = unusedID(aor, identity: identity)
                 if contact.askedSeconds > 0 { newContacts += 1 }
             }
             seconds[number] = mainAsk(contact.askedSeconds, throttled: !storeIsDown)
@@ -255,15 +260,13 @@ extension WorkerCore {
                 if table[place].state == .live { live += 1 }
                 next = table.next(after: place)
             }
-            guard live + newContacts <= options.contactsMax else {
+            guard live + newContacts - leaving <= options.contactsMax else {
                 refuse(
                     403, "Too Many Contacts", bytes, via, flow.peer, flow.socket,
                     .rejectTooManyContacts, &outbox)
                 return
             }
-            // Room is kept for what is on its way back from the main registrar.
-            let reserve = min(1_024, table.bindingsMax / 16)
-            guard table.count + newContacts + reserve <= table.bindingsMax else {
+            guard table.count + newContacts + filter.waitingCount <= table.bindingsMax else {
                 note(CoreEvent(.tableFull, number: table.count))
                 refuse(
                     503, "Table Full", bytes, via, flow.peer, flow.socket, .rejectTableFull,
@@ -295,14 +298,16 @@ extension WorkerCore {
                 &outbox)
             return
         }
-        count(cause)
         let kind = sealState(bytes, via, aor, flow, transaction, ids)
         guard let kind else {
+            filter.set(.refused, aor, transaction)
             refuse(
                 503, "Too Much To Carry", bytes, via, flow.peer, flow.socket, .rejectTooLarge,
                 &outbox)
             return
         }
+        count(cause)
+        noteRelay(aor, places, transaction, at: now)
         outbox.begin()
         outbox.write(bytes, index.startLine)
         outbox.write("Via: SIP/2.0/UDP ")
@@ -318,6 +323,35 @@ extension WorkerCore {
         if !outbox.end(to: options.mainServer, from: options.mainSocket) {
             counters.add(.droppedOutboxFull)
         }
+    }
+
+    /// Bindings the request touches are not absorbed before the main registrar has answered it.
+    private mutating func noteRelay(
+        _ aor: AORKey, _ places: InlineArray<16, BindingIndex?>, _ transaction: UInt64,
+        at now: Instant
+    ) {
+        if meaning.isWildcard {
+            var next = table.first(of: aor)
+            while let place = next {
+                next = table.next(after: place)
+                table[place].noteRelay(transaction, at: now)
+            }
+        }
+        for number in 0..<meaning.count {
+            if let place = places[number] { table[place].noteRelay(transaction, at: now) }
+        }
+    }
+
+    /// The contact ID of a contact without a binding; one that another contact has kept from earlier
+    /// is passed over.
+    private func unusedID(_ aor: AORKey, identity: UInt64) -> ContactID {
+        var id = ContactID(aor, identity: identity, under: options.keys)
+        var number: UInt8 = 0
+        while number < 255, let place = table.find(id), table[place].state != .tombstone {
+            number += 1
+            id = ContactID(aor, identity: identity, extension: number, under: options.keys)
+        }
+        return id
     }
 
     /// What must be right before anything of a REGISTER is passed on.
@@ -412,6 +446,7 @@ extension WorkerCore {
         next = table.first(of: aor)
         while let place = next {
             next = table.next(after: place)
+            guard table[place].record != .none else { continue }
             let same = location.read(table[place].record) { fact -> Bool in
                 let range = Fact.range(of: .contact, in: fact)
                 guard

@@ -29,7 +29,12 @@ extension WorkerCore {
             }
             table[place].state = .lapsed
             mark(place, .removalOwed, location: &location)
-            queueRemoval(place, at: now)
+            if filter.isWaiting(binding.aor, now: now) {
+                // The phone's next REGISTER is on its way; a removal might overtake its 2xx.
+                pauseRemoval(place, at: now)
+            } else {
+                queueRemoval(place, at: now)
+            }
         case .lapsed:
             guard now < binding.mainExpiry else {
                 bury(place, at: now, location: &location)
@@ -74,8 +79,12 @@ extension WorkerCore {
             counters.add(.ownRemovalStopped)
             table[place].dirtyUntil = now.advanced(byMilliseconds: RegistrationLimits.transactionMs)
         }
-        table[place].deadline = min(
-            table[place].mainExpiry, now.advanced(bySeconds: Self.pauseSeconds))
+        pauseRemoval(place, at: now)
+    }
+
+    /// A deadline other than the main expiry says that the removal is not to be sent before it.
+    private mutating func pauseRemoval(_ place: BindingIndex, at now: Instant) {
+        table[place].deadline = now.advanced(bySeconds: Self.pauseSeconds)
         table.reschedule(place)
     }
 
@@ -84,10 +93,10 @@ extension WorkerCore {
     mutating func sendRemovals<Location: LocationService & ~Copyable>(
         at now: Instant, location: inout Location, outbox: inout Outbox
     ) {
-        while outbox.hasRoom(for: 8_192), let id = removals.dequeue(at: now) {
+        while outbox.hasRoom(for: RemovalPool.messageBytesMax), let id = removals.dequeue(at: now) {
             guard let place = table.find(id), table[place].state == .lapsed,
                 removals.slot(of: id) == nil, isStillOwed(place, at: now),
-                let slot = removals.open(id, now: now)
+                let slot = removals.open(id, generation: attempt(id, at: now), now: now)
             else { continue }
             let binding = table[place]
             let usesPhones = binding.sequenceHeard > binding.sequenceRelayed
@@ -125,6 +134,15 @@ extension WorkerCore {
         }
     }
 
+    /// Makes the branch of each attempt a new one, also after a restart: midreg's timeline goes on.
+    private func attempt(_ id: ContactID, at now: Instant) -> UInt32 {
+        var hash = KeyedHash(options.keys.fingerprint)
+        hash.update(word: id.high)
+        hash.update(word: id.low)
+        hash.update(word: now.milliseconds)
+        return UInt32(truncatingIfNeeded: hash.finish())
+    }
+
     /// Not while a phone that came back is being registered.
     private func isStillOwed(_ place: BindingIndex, at now: Instant) -> Bool {
         table[place].deadline == table[place].mainExpiry || table[place].deadline <= now
@@ -141,6 +159,11 @@ extension WorkerCore {
                 outbox.end(to: options.mainServer, from: options.ownSocket)
             case .timeOut:
                 counters.add(.ownRemovalUnanswered)
+                // A copy of it may still arrive after the phone has come back.
+                if let place = table.find(removals.slots[slot].id) {
+                    table[place].dirtyUntil = now.advanced(
+                        byMilliseconds: RegistrationLimits.transactionMs)
+                }
                 retryLater(slot, at: now)
             case .end: removals.close(slot)
             }
@@ -151,8 +174,7 @@ extension WorkerCore {
         let id = removals.slots[slot].id
         removals.close(slot)
         guard let place = table.find(id), table[place].state == .lapsed else { return }
-        table[place].deadline = min(
-            table[place].mainExpiry, now.advanced(bySeconds: Self.retrySeconds))
+        table[place].deadline = now.advanced(bySeconds: Self.retrySeconds)
         table.reschedule(place)
     }
 

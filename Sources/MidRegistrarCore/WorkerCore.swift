@@ -48,11 +48,12 @@ package struct WorkerCore: ~Copyable {
     var contactHashes = InlineArray<16, UInt64>(repeating: 0)
     var work = Outbox(bytesMax: 65_536, messagesMax: 4)
 
-    /// Hand-overs, and what of them the store has answered.
-    var tickets = TicketBook()
-    private var storeThrough = CommitTicket(0)
+    /// Hand-overs so far, and what of them the store has answered.
+    var handedOver: UInt64 = 0
     var committed = CommitTicket(0)
     var hasStaged = false
+    /// Bindings whose facts were staged in this round.
+    var staged: [BindingIndex] = []
     package private(set) var storeIsDown = false
     /// The lifetime asked of the main registrar; it may have taught us a longer one.
     var mainSeconds: UInt32
@@ -76,6 +77,7 @@ package struct WorkerCore: ~Copyable {
         mainSeconds = options.mainSeconds
         absorbedArrivals = RigidBuffer(count: 4_096, zeroed: 0)
         events.reserveCapacity(64)
+        staged.reserveCapacity(1_024)
     }
 
     /// Tells the date that answers carry.
@@ -311,45 +313,56 @@ package struct WorkerCore: ~Copyable {
     ) {
         if hasStaged {
             hasStaged = false
-            let isTaken = location.handOver() != nil
-            let ticket = tickets.note(isTaken: isTaken)
-            if !isTaken {
-                // The store's queue is full: as if the commit had failed.
-                settleFailed(ticket)
-                settle(
-                    through: storeThrough, failed: [], storeDown: storeIsDown, at: now,
-                    outbox: &outbox)
+            if let ticket = location.handOver() {
+                // The number of the hand-over before means that there was nothing to commit.
+                if ticket.value <= handedOver { held.retag(nextTicket, as: ticket) }
+                handedOver = max(handedOver, ticket.value)
+            } else {
+                keepVolatile()
+                release(through: committed, at: now, &outbox)
             }
+            staged.removeAll(keepingCapacity: true)
         }
         counters.add(.rounds)
         counters.set(.bindings, UInt64(table.liveCount))
         counters.set(.addressesOfRecord, UInt64(table.aorCount))
-        counters.set(.relaysInFlight, UInt64(filter.count))
+        counters.set(.relaysInFlight, UInt64(filter.waitingCount))
         counters.set(.repliesHeld, UInt64(held.count))
         counters.set(.removalsOwed, UInt64(removals.queued + removals.active))
         counters.set(.storeDown, storeIsDown ? 1 : 0)
     }
 
+    /// The store's queue is full: what was staged in this round stays in RAM only, and its answers
+    /// leave with those of the hand-over before.
+    private mutating func keepVolatile() {
+        counters.add(.commitsFailed)
+        note(CoreEvent(.commitFailed, number: Int(nextTicket.value)))
+        for place in staged where table[place].ticket == nextTicket {
+            table[place].ticket = CommitTicket(handedOver)
+            table[place].flags.insert(.volatile)
+            counters.add(.bindingsVolatile)
+        }
+        held.retag(nextTicket, as: CommitTicket(handedOver))
+    }
+
     /// The ticket that what is staged now will have.
-    var nextTicket: CommitTicket { tickets.next }
+    var nextTicket: CommitTicket { CommitTicket(handedOver + 1) }
 
     /// Takes in what the store has answered: held answers go out.
     ///
     /// - Parameters:
-    ///   - through: every hand-over up to this ticket of the store's is decided.
+    ///   - through: every hand-over up to this ticket is decided.
     ///   - failed: those among them that could not be committed.
     package mutating func settle(
         through: CommitTicket, failed: [CommitTicket], storeDown: Bool, at now: Instant,
         outbox: inout Outbox
     ) {
         storeIsDown = storeDown
-        storeThrough = through
-        for ticket in failed { settleFailed(tickets.ours(ticket)) }
-        let decided = tickets.settle(through: through)
-        guard decided > committed else { return }
-        counters.add(.commitsAcknowledged, decided.value - committed.value)
-        committed = decided
-        release(through: decided, at: now, &outbox)
+        for ticket in failed { settleFailed(ticket) }
+        guard through > committed else { return }
+        counters.add(.commitsAcknowledged, through.value - committed.value)
+        committed = through
+        release(through: through, at: now, &outbox)
     }
 
     /// Facts that could not be committed stay in RAM only; nobody is refused for it.
@@ -397,8 +410,7 @@ package struct WorkerCore: ~Copyable {
 
     /// When ``fire(at:location:outbox:)`` has something to do next.
     package var nextTimer: Instant {
-        if removals.queued > 0 { return Instant(milliseconds: 0) }
-        return min(table.nextTurn, removals.nextTimer)
+        min(table.nextTurn, min(removals.nextTimer, removals.nextSend))
     }
 
     /// Ends what is due: lapsed bindings, timers of our own requests. Bounded work per call.

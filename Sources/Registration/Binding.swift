@@ -65,8 +65,12 @@ package struct Binding: BitwiseCopyable, Sendable {
     package var sequenceRelayed: UInt32
     /// (heartbeat)
     package var sequenceHeard: UInt32
+    /// The most a refresh is granted, before jitter.
     package var grantedSeconds: UInt32
     package var block: UInt32
+    /// Of a relayed request that touches it and whose answer has not come: the lower half of its
+    /// transaction hash; 0 is none. What the main registrar holds is not known meanwhile.
+    package var unanswered: UInt32
     /// The next binding of the same AOR, and the neighbours in the timing wheel; 0 is none.
     var next: UInt32
     var wheelNext: UInt32
@@ -93,9 +97,34 @@ package struct Binding: BitwiseCopyable, Sendable {
         sequenceHeard = 0
         grantedSeconds = 0
         block = 0
+        unanswered = 0
         next = 0
         wheelNext = 0
         wheelPrevious = 0
+    }
+}
+
+extension Binding {
+    /// A request that touches it goes to the main registrar: until that has answered, or has
+    /// confirmed a later one, nobody knows how long it holds the binding.
+    package mutating func noteRelay(_ transaction: UInt64, at now: Instant) {
+        let mark = Self.mark(transaction)
+        if unanswered != 0, unanswered != mark {
+            // Two at a time cannot be told apart afterwards.
+            flags.insert(.dirty)
+            dirtyUntil = max(
+                dirtyUntil, now.advanced(byMilliseconds: RegistrationLimits.transactionMs))
+        }
+        unanswered = mark
+    }
+
+    /// That request was refused, so it has changed nothing, or was accepted, so its effect is known.
+    package mutating func noteAnswer(_ transaction: UInt64) {
+        if unanswered == Self.mark(transaction) { unanswered = 0 }
+    }
+
+    private static func mark(_ transaction: UInt64) -> UInt32 {
+        max(1, UInt32(truncatingIfNeeded: transaction))
     }
 }
 

@@ -66,8 +66,21 @@ package struct MainContact: Sendable {
         of id: ContactID, in bytes: Span<UInt8>, _ index: borrowing MessageIndex,
         under keys: KeyRing
     ) -> Grant {
-        var cursor = AddressCursor(.contact, of: index)
-        while let element = try? cursor.next(bytes, index) {
+        // A contact of somebody else's that cannot be read spoils its own field only.
+        for number in 0..<index.count where index[number].name == .contact {
+            let value = index[number].value
+            if let grant = grant(of: id, in: bytes, value, index, under: keys) { return grant }
+        }
+        return .absent
+    }
+
+    private static func grant(
+        of id: ContactID, in bytes: Span<UInt8>, _ field: ByteRange,
+        _ index: borrowing MessageIndex, under keys: KeyRing
+    ) -> Grant? {
+        var at = field.start
+        while at < field.end, let element = try? NameAddress(bytes, from: at, to: field.end) {
+            at = bytes.skipSpace(from: element.whole.end, to: field.end) + 1
             guard let uri = try? SIPURI(bytes, element.uri),
                 contactID(bytes, uri, under: keys) == id
             else { continue }
@@ -83,7 +96,7 @@ package struct MainContact: Sendable {
             }
             return .seconds(nil)
         }
-        return .absent
+        return nil
     }
 }
 

@@ -74,7 +74,9 @@ package struct RefreshPolicy: Sendable {
         guard refresh.flow == binding.flow else { return .relay(.flowChanged) }
         guard !binding.flags.contains(.indirect) else { return .relay(.severalVias) }
         guard !binding.flags.contains(.volatile) else { return .relay(.storeDown) }
-        guard !binding.flags.contains(.dirty), committed >= binding.ticket else {
+        guard !binding.flags.contains(.dirty), binding.unanswered == 0,
+            committed >= binding.ticket
+        else {
             return .relay(.dirty)
         }
         let needed = UInt64(refresh.grantSeconds) * 1_000 + guardMs

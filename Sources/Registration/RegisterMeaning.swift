@@ -117,6 +117,10 @@ extension ContactRequest {
         while let parameter = try cursor.next(bytes) {
             switch parameter.name.count {
             case 7 where bytes.spellsIgnoringCase("expires", in: parameter.name):
+                // Twice would be two answers to one question.
+                guard expires.isEmpty else {
+                    throw SIPParseError(.contact, at: parameter.name.start)
+                }
                 expires = parameter.whole
                 // §20.10: a malformed value counts as 3600.
                 asked = (try? seconds(bytes, parameter.value)) ?? 3_600

@@ -68,16 +68,30 @@ package struct RelayFilter: ~Copyable, Sendable {
         _ aor: AORKey, _ transaction: UInt64, inFlightMax: Int, now: Instant
     ) -> Verdict {
         turn(now)
-        if let verdict = Self.judgeCopy(&young, aor.low, transaction, now) { return verdict }
-        if let verdict = Self.judgeCopy(&old, aor.low, transaction, now) { return verdict }
+        if let verdict = Self.judgeCopy(&young, &youngWaiting, aor.low, transaction, now) {
+            return verdict
+        }
+        if let verdict = Self.judgeCopy(&old, &oldWaiting, aor.low, transaction, now) {
+            return verdict
+        }
         let waiting =
             Self.waiting(young, aor.low, now) + Self.waiting(old, aor.low, now)
         guard waiting < inFlightMax else { return .refuse }
-        // More relays than there is room for: the generations change early, so that the newest,
-        // whose answers are still to come, are always known.
-        if youngCount * 2 > mask { change(now) }
+        // A refused one of the same AOR gives its place: nothing is lost by forgetting it, and the
+        // run of one AOR stays short however often somebody is challenged for it.
         var at = Int(truncatingIfNeeded: aor.low) & mask
-        while young[at].state != .free { at = (at + 1) & mask }
+        while young[at].state != .free, young[at].aor != aor.low || young[at].state != .refused {
+            at = (at + 1) & mask
+        }
+        if young[at].state == .free {
+            if youngCount * 2 > mask {
+                // More relays than there is room for: the generations change early, so that the
+                // newest, whose answers are still to come, are always known.
+                change(now)
+                at = Int(truncatingIfNeeded: aor.low) & mask
+            }
+            youngCount += 1
+        }
         var entry = Entry()
         entry.aor = aor.low
         entry.transaction = transaction
@@ -85,12 +99,13 @@ package struct RelayFilter: ~Copyable, Sendable {
         entry.lastSent = now
         entry.state = .waiting
         young[at] = entry
-        youngCount += 1
+        youngWaiting += 1
         return .relay
     }
 
     private static func judgeCopy(
-        _ cells: inout RigidBuffer<Entry>, _ aor: UInt64, _ transaction: UInt64, _ now: Instant
+        _ cells: inout RigidBuffer<Entry>, _ waiting: inout Int, _ aor: UInt64,
+        _ transaction: UInt64, _ now: Instant
     ) -> Verdict? {
         guard let at = place(cells, aor, transaction) else { return nil }
         let entry = cells[at]
@@ -101,6 +116,7 @@ package struct RelayFilter: ~Copyable, Sendable {
         case .refused:
             cells[at].state = .waiting
             cells[at].lastSent = now
+            waiting += 1
             return .relayCopy
         case .waiting:
             // Phones send at T1, 2·T1, 4·T1 … T2; a little early is in time.
@@ -150,30 +166,53 @@ package struct RelayFilter: ~Copyable, Sendable {
 
     package mutating func set(_ state: State, _ aor: AORKey, _ transaction: UInt64) {
         if let at = Self.place(young, aor.low, transaction) {
+            if young[at].state == .waiting { youngWaiting -= 1 }
+            if state == .waiting { youngWaiting += 1 }
             young[at].state = state
         } else if let at = Self.place(old, aor.low, transaction) {
+            if old[at].state == .waiting { oldWaiting -= 1 }
+            if state == .waiting { oldWaiting += 1 }
             old[at].state = state
         }
+    }
+
+    /// Whether a relay of the AOR has gone out within 64·T1 and has no answer yet.
+    package func isWaiting(_ aor: AORKey, now: Instant) -> Bool {
+        Self.waiting(young, aor.low, now) + Self.waiting(old, aor.low, now) > 0
     }
 
     /// How many entries the present generation has.
     package var count: Int { youngCount }
 
+    /// Relays without an answer, those of the last generation included.
+    package var waitingCount: Int { youngWaiting + oldWaiting }
+
     private mutating func turn(_ now: Instant) {
-        guard now.millisecondsSince(turned) >= RegistrationLimits.transactionMs else { return }
+        let passed = now.millisecondsSince(turned)
+        guard passed >= RegistrationLimits.transactionMs else { return }
+        if passed >= 2 * RegistrationLimits.transactionMs {
+            // Nothing was relayed for so long that both are history.
+            Self.empty(&young, youngCount)
+            (youngCount, youngWaiting) = (0, 0)
+        }
         change(now)
     }
 
     private mutating func change(_ now: Instant) {
         turned = now
         swap(&young, &old)
-        // Emptied only if something is in it, and at most once in 64·T1.
-        if youngCount > 0 || oldCount > 0 {
-            for at in 0...mask where young[at].state != .free { young[at] = Entry() }
-        }
-        oldCount = youngCount
-        youngCount = 0
+        Self.empty(&young, oldCount)
+        (oldCount, oldWaiting) = (youngCount, youngWaiting)
+        (youngCount, youngWaiting) = (0, 0)
+    }
+
+    /// Empties a generation, if something is in it.
+    private static func empty(_ cells: inout RigidBuffer<Entry>, _ count: Int) {
+        guard count > 0 else { return }
+        for at in 0..<cells.count where cells[at].state != .free { cells[at] = Entry() }
     }
 
     private var oldCount = 0
+    private var youngWaiting = 0
+    private var oldWaiting = 0
 }
