@@ -87,6 +87,9 @@ let package = Package(
             name: "SIPMessageTests", dependencies: ["SIPMessage", "Bytes", "CMallocCount"],
             swiftSettings: checked),
         .testTarget(
+            name: "DigestAuthTests", dependencies: ["DigestAuth", "SIPMessage", "Bytes"],
+            swiftSettings: checked),
+        .testTarget(
             name: "RegistrationTests",
             dependencies: ["Registration", "SIPMessage", "Keys", "Bytes"],
             swiftSettings: checked),
