@@ -96,7 +96,7 @@ public struct ByteBuffer: ~Copyable, Sendable {
 
     public mutating func append(_ text: StaticString) {
         for index in 0..<text.utf8CodeUnitCount {
-            append(text.withUTF8Buffer { unsafe $0[index] })
+            append(text.byte(index))
         }
     }
 }

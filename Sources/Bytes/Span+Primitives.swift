@@ -77,3 +77,12 @@ extension Span<UInt8> {
         }
     }
 }
+
+extension StaticString {
+    /// The byte at `index` of its UTF-8.
+    public func byte(_ index: Int) -> UInt8 {
+        precondition(index >= 0 && index < utf8CodeUnitCount, "the byte is there")
+        // SAFETY: the check above; a static string is always there.
+        return withUTF8Buffer { unsafe $0[index] }
+    }
+}

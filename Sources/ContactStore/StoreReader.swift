@@ -15,6 +15,7 @@ package import Registration
     package static func open(state: String) throws(StoreError) -> StoreReader {
         let folder = state + "/contacts"
         let data = folder + "/data.mdb"
+        // SAFETY: both calls only read the paths, which live as long as they take.
         guard unsafe access(data, F_OK) == 0 else {
             if errno != ENOENT && errno != ENOTDIR {
                 throw StoreError(code: errno, "cannot read \(data)")

@@ -75,8 +75,7 @@ public struct SealedVia: Sendable {
         let skip = cookie.utf8CodeUnitCount
         guard branch.count > skip else { return false }
         for index in 0..<skip {
-            let expected = cookie.withUTF8Buffer { unsafe $0[index] }
-            guard branch[index] == expected else { return false }
+            guard branch[index] == cookie.byte(index) else { return false }
         }
         return Base64URL.read(branch.extracting(skip..<branch.count), into: &buffer)
     }

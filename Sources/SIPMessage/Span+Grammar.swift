@@ -98,11 +98,3 @@ extension Span<UInt8> {
         return total
     }
 }
-
-extension StaticString {
-    /// The byte at `index` of its UTF-8.
-    package func byte(_ index: Int) -> UInt8 {
-        precondition(index < utf8CodeUnitCount, "the byte is there")
-        return withUTF8Buffer { unsafe $0[index] }
-    }
-}
