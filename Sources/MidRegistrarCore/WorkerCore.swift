@@ -221,9 +221,9 @@ package struct WorkerCore: ~Copyable {
         _ bytes: Span<UInt8>, _ error: SIPParseError, _ source: TransportAddress,
         _ socket: UInt16, _ outbox: inout Outbox
     ) {
-        counters.add(.droppedMalformed)
         note(.malformed, source, error)
         guard index.isRequest, index.method != .ack, let via = try? index.topVia(bytes) else {
+            counters.add(.droppedMalformed)
             return
         }
         if index.method == .register { counters.add(.registerRejected) }
