@@ -26,11 +26,11 @@ enum House {
                 "NIOPosix", "NIOHTTP1",
             ]),
             "Demonstration": ground.union(system).union([
-                "Appliance", "Configuration", "Transport", "DigestAuth", "SIPMessage",
+                "Transport", "DigestAuth", "SIPMessage",
             ]),
             "midreg": ground.union([
                 "Appliance", "Configuration", "Demonstration", "Transport", "ArgumentParser",
-                "Glibc",
+                "Glibc", "Synchronization",
             ]),
         ]
     }()
