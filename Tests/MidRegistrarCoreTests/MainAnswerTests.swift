@@ -82,7 +82,7 @@ struct MainAnswerTests {
         var phone = Phone()
         let relayed = scene.send(phone.register(), from: phoneA)[0]
         let text = answer(relayed).components("\r\nContact:")
-            .joined(separator: "\r\nContact: <<bad>\r\nContact:")
+            .joined(separator: "\r\nContact: \"bad\r\nContact:")
         #expect(scene.send(text, from: mainServer, socket: mainSocket)[0].expires() == 600)
         #expect(scene.gauge(.bindings) == 1)
     }

@@ -310,6 +310,22 @@ struct RelayedRegistrationTests {
         #expect(["1", "2", "3"].contains(ninth[0].first("Retry-After")))
     }
 
+    @Test func `finds room in the table however many were challenged`() {
+        let scene = Scene(Scene.options { $0.bindingsMax = 10 })
+        for number in 0..<10 {
+            var phone = Phone(
+                user: "u\(number)", contact: "<sip:u@192.0.2.1:\(number + 1)>",
+                callID: "n\(number)xxxx@p")
+            let first = scene.send(phone.register(authorized: false), from: phoneA)[0]
+            scene.send(answer(first, 401), from: mainServer, socket: mainSocket)
+            #expect(scene.register(&phone).map(\.code) == [200])
+        }
+        var phone = Phone(user: "late", callID: "late-x@p")
+        let full = scene.send(phone.register(), from: phoneA)
+        #expect(full.map(\.code) == [503])
+        #expect(full[0].first("Retry-After") == "60")
+    }
+
     @Test func `is one change or none for several contacts`() {
         let scene = Scene()
         var phone = Phone(
