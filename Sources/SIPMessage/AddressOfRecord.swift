@@ -1,16 +1,16 @@
-package import Bytes
+public import Bytes
 
 /// The canonical form of an address of record (RFC 3261 §10.3 step 5): `sip:`, the user unescaped
 /// with its case kept, the domain in lower case, an IPv6 address as RFC 5952 writes it; parameters,
 /// password, headers and the default port are gone.
-package enum AddressOfRecord {
+public enum AddressOfRecord {
     /// The longest that is kept, in bytes; a longer one is refused.
-    package static let bytesMax = 256
+    public static let bytesMax = 256
 
     /// Writes the canonical form of the URI of a To header field.
     ///
     /// - Throws: `.addressOfRecord` for a URI that names nobody: no SIP URI, or one too long.
-    package static func write(
+    public static func write(
         _ bytes: Span<UInt8>, _ uri: SIPURI, to buffer: inout ByteBuffer
     ) throws(SIPParseError) {
         guard uri.scheme != .other, !uri.host.isEmpty else {
@@ -41,7 +41,7 @@ package enum AddressOfRecord {
 
     /// A user part with its escapes resolved. What a URI may not hold unescaped ("@", ":" and the
     /// like) stays escaped, in upper case, so that two different users stay two.
-    package static func writeUnescaped(
+    public static func writeUnescaped(
         _ bytes: Span<UInt8>, _ range: ByteRange, to buffer: inout ByteBuffer
     ) {
         var at = range.start
@@ -70,7 +70,7 @@ package enum AddressOfRecord {
     }
 
     /// A host in lower case; an IPv6 address in its one form.
-    package static func writeHost(
+    public static func writeHost(
         _ bytes: Span<UInt8>, _ range: ByteRange, to buffer: inout ByteBuffer
     ) {
         if bytes[range.start] == 0x5B,

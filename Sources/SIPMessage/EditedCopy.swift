@@ -1,16 +1,16 @@
-package import Bytes
+public import Bytes
 
 /// Writes a copy of a message with some parts left out or put in: what is not touched stays the same
 /// byte for byte.
 ///
 /// The edits come in the order of the original; each keeps what lies before it.
-package struct EditedCopy: BitwiseCopyable, Sendable {
+public struct EditedCopy: BitwiseCopyable, Sendable {
     private var at: Int
 
-    package init(from start: Int) { at = start }
+    public init(from start: Int) { at = start }
 
     /// Copies the original up to `offset`.
-    package mutating func keep(
+    public mutating func keep(
         upTo offset: Int, _ bytes: Span<UInt8>, _ outbox: inout Outbox
     ) {
         guard offset > at else { return }
@@ -19,7 +19,7 @@ package struct EditedCopy: BitwiseCopyable, Sendable {
     }
 
     /// Copies up to `range` and leaves `range` out.
-    package mutating func drop(
+    public mutating func drop(
         _ range: ByteRange, _ bytes: Span<UInt8>, _ outbox: inout Outbox
     ) {
         keep(upTo: range.start, bytes, &outbox)

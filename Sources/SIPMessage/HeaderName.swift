@@ -1,7 +1,7 @@
-package import Bytes
+public import Bytes
 
 /// The header fields that midreg reads; all others are `other` and pass untouched.
-package enum HeaderName: UInt8, CaseIterable, BitwiseCopyable, Sendable {
+public enum HeaderName: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case via, from, to, callID, cseq, contact, maxForwards, contentLength, expires
     case route, recordRoute, path, require, proxyRequire, supported, unsupported
     case authorization, proxyAuthorization, wwwAuthenticate, proxyAuthenticate
@@ -10,7 +10,7 @@ package enum HeaderName: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case other
 
     /// Whether a second one makes the message ambiguous (RFC 3261 §7.3.1, §20).
-    package var isSingle: Bool {
+    public var isSingle: Bool {
         switch self {
         case .from, .to, .callID, .cseq, .maxForwards, .contentLength, .expires, .minExpires,
             .retryAfter, .contentType, .date, .flowTimer:
@@ -28,7 +28,7 @@ package enum HeaderName: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     }
 
     /// The full name in lower case; nothing for `other`.
-    package var lowercaseName: StaticString {
+    public var lowercaseName: StaticString {
         switch self {
         case .via: "via"
         case .from: "from"
@@ -68,7 +68,7 @@ package enum HeaderName: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     }
 
     /// Reads a name, full or compact, of either case.
-    package init(_ bytes: Span<UInt8>, _ range: ByteRange) {
+    public init(_ bytes: Span<UInt8>, _ range: ByteRange) {
         self = .other
         let first = bytes[range.start].lowercased
         switch (range.count, first) {

@@ -1,39 +1,39 @@
-package import Bytes
+public import Bytes
 
 /// One header field of a message: what it is and where it lies.
-package struct HeaderField: BitwiseCopyable, Sendable {
-    package let name: HeaderName
+public struct HeaderField: BitwiseCopyable, Sendable {
+    public let name: HeaderName
     /// The whole field with its line end, folds included.
-    package let line: ByteRange
+    public let line: ByteRange
     /// The value without white space at its ends; folds stay inside.
-    package let value: ByteRange
+    public let value: ByteRange
 }
 
 /// Where everything of one message lies: offsets into the caller's bytes, in a fixed room that is
 /// used again for the next message. Filled by ``MessageParser``.
-package struct MessageIndex: ~Copyable {
+public struct MessageIndex: ~Copyable {
     /// More header fields than any phone or registrar sends.
-    package static let headersMax = 128
+    public static let headersMax = 128
 
-    package internal(set) var isRequest = false
+    public internal(set) var isRequest = false
     /// The method of the request, or of the CSeq of a response.
-    package internal(set) var method = Method.other
-    package internal(set) var methodName = ByteRange.none
-    package internal(set) var requestURI = ByteRange.none
-    package internal(set) var statusCode = 0
+    public internal(set) var method = Method.other
+    public internal(set) var methodName = ByteRange.none
+    public internal(set) var requestURI = ByteRange.none
+    public internal(set) var statusCode = 0
     /// Start line with its line end.
-    package internal(set) var startLine = ByteRange.none
-    package internal(set) var count = 0
+    public internal(set) var startLine = ByteRange.none
+    public internal(set) var count = 0
     /// The empty line that ends the header, with its line end.
-    package internal(set) var headerEnd = ByteRange.none
-    package internal(set) var body = ByteRange.none
+    public internal(set) var headerEnd = ByteRange.none
+    public internal(set) var body = ByteRange.none
 
-    package internal(set) var sequenceNumber: UInt32 = 0
-    package internal(set) var sequenceMethod = ByteRange.none
+    public internal(set) var sequenceNumber: UInt32 = 0
+    public internal(set) var sequenceMethod = ByteRange.none
     /// The CSeq number's digits, for copies.
-    package internal(set) var sequenceDigits = ByteRange.none
+    public internal(set) var sequenceDigits = ByteRange.none
     /// How many Via fields there are; several values may stand in one.
-    package internal(set) var viaFields = 0
+    public internal(set) var viaFields = 0
 
     // In buffers of their own: an element of an inline array is read by copying the array.
     var fields = RigidBuffer<HeaderField>(
@@ -41,27 +41,27 @@ package struct MessageIndex: ~Copyable {
     /// The index after that of the first field of each known name; 0 if there is none.
     var firsts = RigidBuffer<UInt8>(count: Int(HeaderName.other.rawValue), zeroed: 0)
 
-    package init() {}
+    public init() {}
 
-    package subscript(index: Int) -> HeaderField {
+    public subscript(index: Int) -> HeaderField {
         precondition(index < count, "the field is there")
         return fields[index]
     }
 
     /// The index of the first field called `name`.
-    package func first(_ name: HeaderName) -> Int? {
+    public func first(_ name: HeaderName) -> Int? {
         precondition(name != .other, "a name is asked for")
         let past = firsts[Int(name.rawValue)]
         return past == 0 ? nil : Int(past) - 1
     }
 
     /// The value of the first field called `name`.
-    package func value(_ name: HeaderName) -> ByteRange? {
+    public func value(_ name: HeaderName) -> ByteRange? {
         guard let index = first(name) else { return nil }
         return fields[index].value
     }
 
-    package func has(_ name: HeaderName) -> Bool { first(name) != nil }
+    public func has(_ name: HeaderName) -> Bool { first(name) != nil }
 
     mutating func reset() {
         isRequest = false

@@ -5,8 +5,8 @@ internal import Bytes
 ///
 /// What is not understood passes; what would be read in two ways is refused: bare CR or LF, control
 /// bytes, doubled single header fields, a length that does not fit.
-package struct MessageParser: Sendable {
-    package enum Outcome: Equatable, Sendable {
+public struct MessageParser: Sendable {
+    public enum Outcome: Equatable, Sendable {
         case message
         /// Nothing but line ends: a keep-alive (RFC 5626 §4.4.1).
         case keepAlive
@@ -14,13 +14,13 @@ package struct MessageParser: Sendable {
         case bad(SIPParseError)
     }
 
-    package init() {}
+    public init() {}
 
     /// - Parameters:
     ///   - bytes: the message, and any padding behind it.
     ///   - length: how many bytes the message has.
     ///   - index: is overwritten.
-    package func parse(
+    public func parse(
         _ bytes: Span<UInt8>, length: Int, into index: inout MessageIndex
     ) -> Outcome {
         precondition(length <= bytes.count, "the message lies inside")

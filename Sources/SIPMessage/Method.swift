@@ -1,13 +1,13 @@
-package import Bytes
+public import Bytes
 
 /// A request method (RFC 3261 §7.1 and its extensions); names are case-sensitive.
-package enum Method: UInt8, CaseIterable, BitwiseCopyable, Sendable {
+public enum Method: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case register, invite, ack, cancel, bye, options, message, subscribe, notify, refer, prack
     case update, info, publish
     /// Any other token.
     case other
 
-    package init(_ bytes: Span<UInt8>, _ range: ByteRange) {
+    public init(_ bytes: Span<UInt8>, _ range: ByteRange) {
         self = .other
         guard !range.isEmpty else { return }
         switch (range.count, bytes[range.start]) {
@@ -35,7 +35,7 @@ package enum Method: UInt8, CaseIterable, BitwiseCopyable, Sendable {
         bytes.spells(method.name, in: range) ? method : .other
     }
 
-    package var name: StaticString {
+    public var name: StaticString {
         switch self {
         case .register: "REGISTER"
         case .invite: "INVITE"

@@ -1,21 +1,21 @@
-package import Bytes
+public import Bytes
 
 /// One element of To, From, Contact, Route, Record-Route, Path: `name-addr` or `addr-spec` with
 /// header parameters (RFC 3261 §20.10).
-package struct NameAddress: BitwiseCopyable, Sendable {
+public struct NameAddress: BitwiseCopyable, Sendable {
     /// The element without white space at its ends.
-    package let whole: ByteRange
+    public let whole: ByteRange
     /// The URI, without angle brackets.
-    package let uri: ByteRange
+    public let uri: ByteRange
     /// After the first semicolon of the header parameters, without it.
-    package let parameters: ByteRange
+    public let parameters: ByteRange
     /// Whether the URI stands in angle brackets.
-    package let isBracketed: Bool
+    public let isBracketed: Bool
 
     /// Reads one element from `start`; stops before a comma or at `end`.
     ///
     /// - Throws: a ``SIPParseError`` at the first byte that cannot belong to it.
-    package init(
+    public init(
         _ bytes: Span<UInt8>, from start: Int, to end: Int
     ) throws(SIPParseError) {
         var at = bytes.skipSpace(from: start, to: end)
@@ -32,7 +32,9 @@ package struct NameAddress: BitwiseCopyable, Sendable {
             let stop = bytes.find(0x3C, 0x2C, 0x3B, 0x22, from: at, to: end)
             if stop < end, bytes[stop] == 0x3C {
                 for offset in at..<stop {
-                    guard bytes[offset].isTokenByte || bytes[offset].isLinearSpace else {
+                    // UTF-8 belongs into quotes, but phones called Müller exist; it only passes.
+                    let byte = bytes[offset]
+                    guard byte.isTokenByte || byte.isLinearSpace || byte >= 0x80 else {
                         throw SIPParseError(.address, at: offset)
                     }
                 }
@@ -112,13 +114,13 @@ func endOfElement(
 
 /// Walks over the elements of a header field of which several may stand, in one field with commas
 /// or in several (RFC 3261 §7.3.1).
-package struct AddressCursor: BitwiseCopyable, Sendable {
+public struct AddressCursor: BitwiseCopyable, Sendable {
     private let name: HeaderName
     private var field: Int
     private var at: Int
     private var end: Int
 
-    package init(_ name: HeaderName, of index: borrowing MessageIndex) {
+    public init(_ name: HeaderName, of index: borrowing MessageIndex) {
         self.name = name
         field = index.first(name) ?? index.count
         at = 0
@@ -130,10 +132,10 @@ package struct AddressCursor: BitwiseCopyable, Sendable {
     }
 
     /// The field in which the last element was found.
-    package private(set) var lastField = 0
+    public private(set) var lastField = 0
 
     /// The next element; `nil` after the last.
-    package mutating func next(
+    public mutating func next(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex
     ) throws(SIPParseError) -> NameAddress? {
         while true {

@@ -1,13 +1,13 @@
-package import Bytes
+public import Bytes
 
 /// Responses made from a request (RFC 3261 §8.2.6): the parts that must be echoed are echoed byte
 /// for byte, the source of the request stands in its Via (§18.2.1, RFC 3581).
-package enum ResponseWriter {
+public enum ResponseWriter {
     /// Writes status line, Via, From, To, Call-ID and CSeq; more may follow before ``finish(_:)``.
     ///
     /// - Parameters:
     ///   - toTag: is added to a To that has no tag.
-    package static func begin(
+    public static func begin(
         _ code: UInt32, _ reason: StaticString, to bytes: Span<UInt8>,
         _ index: borrowing MessageIndex, source: TransportAddress, toTag: UInt64,
         _ outbox: inout Outbox
@@ -37,7 +37,7 @@ package enum ResponseWriter {
     }
 
     /// Ends a response that has no body.
-    package static func finish(_ outbox: inout Outbox) {
+    public static func finish(_ outbox: inout Outbox) {
         outbox.write("Content-Length: 0\r\n\r\n")
     }
 
@@ -58,7 +58,7 @@ package enum ResponseWriter {
     }
 
     /// A tag of 16 hexadecimal digits.
-    package static func writeTag(_ tag: UInt64, _ outbox: inout Outbox) {
+    public static func writeTag(_ tag: UInt64, _ outbox: inout Outbox) {
         for part in 0..<16 {
             let digit = UInt8(truncatingIfNeeded: tag >> UInt64(60 - 4 * part)) & 15
             outbox.write(digit < 10 ? 0x30 + digit : 0x57 + digit)
@@ -69,7 +69,7 @@ package enum ResponseWriter {
     ///
     /// They are added whether or not the sender asked for `rport`: answers go to the source of the
     /// packet, and whoever reads the message is to see where that was.
-    package static func writeStamped(
+    public static func writeStamped(
         _ bytes: Span<UInt8>, _ field: HeaderField, _ source: TransportAddress,
         _ outbox: inout Outbox
     ) {

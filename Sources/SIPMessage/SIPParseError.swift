@@ -1,6 +1,6 @@
 /// Why bytes are not a SIP message, and where; a value, since any byte can come from the network.
-package struct SIPParseError: Error, Equatable, BitwiseCopyable, Sendable {
-    package enum Reason: UInt8, CaseIterable, BitwiseCopyable, Sendable {
+public struct SIPParseError: Error, Equatable, BitwiseCopyable, Sendable {
+    public enum Reason: UInt8, CaseIterable, BitwiseCopyable, Sendable {
         case startLine, version, headerName, noColon, controlByte, bareCarriageReturn, noEnd
         case tooManyHeaders, doubledHeader, missingHeader
         case number, numberTooLarge, contentLength
@@ -8,7 +8,7 @@ package struct SIPParseError: Error, Equatable, BitwiseCopyable, Sendable {
         case tooManyContacts, addressOfRecord
 
         /// How it is told to an operator and, in the reason phrase, to the peer.
-        package var text: StaticString {
+        public var text: StaticString {
             switch self {
             case .startLine: "Bad Start Line"
             case .version: "Version Not Supported"
@@ -38,11 +38,11 @@ package struct SIPParseError: Error, Equatable, BitwiseCopyable, Sendable {
         }
     }
 
-    package let reason: Reason
+    public let reason: Reason
     /// The offset of the first byte that cannot be right.
-    package let offset: Int
+    public let offset: Int
 
-    package init(_ reason: Reason, at offset: Int) {
+    public init(_ reason: Reason, at offset: Int) {
         self.reason = reason
         self.offset = offset
     }

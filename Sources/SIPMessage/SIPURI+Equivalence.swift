@@ -4,7 +4,7 @@ extension SIPURI {
     /// Whether two URIs are equivalent (RFC 3261 §19.1.4).
     ///
     /// Other than SIP and SIPS URIs are equivalent if their bytes are the same.
-    package static func equivalent(
+    public static func equivalent(
         _ a: SIPURI, in aBytes: Span<UInt8>, _ b: SIPURI, in bBytes: Span<UInt8>
     ) -> Bool {
         guard a.scheme == b.scheme else { return false }

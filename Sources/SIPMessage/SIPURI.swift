@@ -1,26 +1,26 @@
-package import Bytes
+public import Bytes
 
 /// The parts of a SIP or SIPS URI (RFC 3261 §19.1), as offsets; of any other URI only the scheme.
-package struct SIPURI: BitwiseCopyable, Sendable {
-    package enum Scheme: UInt8, BitwiseCopyable, Sendable { case sip, sips, other }
+public struct SIPURI: BitwiseCopyable, Sendable {
+    public enum Scheme: UInt8, BitwiseCopyable, Sendable { case sip, sips, other }
 
-    package let scheme: Scheme
-    package let whole: ByteRange
+    public let scheme: Scheme
+    public let whole: ByteRange
     /// User part without password; empty if there is none.
-    package let user: ByteRange
-    package let hasUser: Bool
-    package let password: ByteRange
+    public let user: ByteRange
+    public let hasUser: Bool
+    public let password: ByteRange
     /// Host; an IPv6 address with its brackets.
-    package let host: ByteRange
+    public let host: ByteRange
     /// 0 if none is given.
-    package let port: UInt16
+    public let port: UInt16
     /// After the first `;`, without it.
-    package let parameters: ByteRange
+    public let parameters: ByteRange
     /// After the `?`, without it.
-    package let headers: ByteRange
+    public let headers: ByteRange
 
     /// No URI; all of its bytes are 0.
-    package static var nothing: SIPURI { SIPURI() }
+    public static var nothing: SIPURI { SIPURI() }
 
     private init() {
         scheme = .sip
@@ -37,7 +37,7 @@ package struct SIPURI: BitwiseCopyable, Sendable {
     /// Reads all of `range` as a URI.
     ///
     /// - Throws: a ``SIPParseError`` at the first byte that cannot belong to it.
-    package init(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPParseError) {
+    public init(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPParseError) {
         whole = range
         let end = range.end
         // scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )
@@ -221,20 +221,20 @@ extension UInt8 {
 }
 
 /// One `;name` or `;name=value` of a list of parameters.
-package struct Parameter: BitwiseCopyable, Sendable {
-    package let name: ByteRange
+public struct Parameter: BitwiseCopyable, Sendable {
+    public let name: ByteRange
     /// Empty if there is no "="; a quoted string with its quotes.
-    package let value: ByteRange
+    public let value: ByteRange
     /// From the semicolon before it to its end.
-    package let whole: ByteRange
+    public let whole: ByteRange
 }
 
 /// Walks over `a;b=c;d="e;f"`, which is what stands after the first semicolon.
-package struct ParameterCursor: BitwiseCopyable, Sendable {
+public struct ParameterCursor: BitwiseCopyable, Sendable {
     private var at: Int
     private let end: Int
 
-    package init(_ range: ByteRange) {
+    public init(_ range: ByteRange) {
         at = range.start
         end = range.end
     }
@@ -242,7 +242,7 @@ package struct ParameterCursor: BitwiseCopyable, Sendable {
     /// The next parameter; `nil` at the end.
     ///
     /// - Throws: at a byte that fits no parameter.
-    package mutating func next(
+    public mutating func next(
         _ bytes: Span<UInt8>
     ) throws(SIPParseError) -> Parameter? {
         guard at < end else { return nil }
@@ -300,7 +300,7 @@ package struct ParameterCursor: BitwiseCopyable, Sendable {
 
 extension Span<UInt8> {
     /// The value of parameter `name` (in lower case); empty if it stands there without one.
-    package func parameter(_ name: StaticString, in range: ByteRange) -> ByteRange? {
+    public func parameter(_ name: StaticString, in range: ByteRange) -> ByteRange? {
         var cursor = ParameterCursor(range)
         while let parameter = try? cursor.next(self) {
             if spellsIgnoringCase(name, in: parameter.name) { return parameter.value }

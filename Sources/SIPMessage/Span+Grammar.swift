@@ -1,9 +1,9 @@
-package import Bytes
+public import Bytes
 
 // Character classes and small steps of RFC 3261 §25 that every value is read with.
 extension UInt8 {
     /// `token` (RFC 3261 §25.1).
-    package var isTokenByte: Bool {
+    public var isTokenByte: Bool {
         switch self {
         case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
         case 0x2D, 0x2E, 0x21, 0x25, 0x2A, 0x5F, 0x2B, 0x60, 0x27, 0x7E: true
@@ -12,14 +12,14 @@ extension UInt8 {
     }
 
     /// White space inside a value; CR and LF are there only as part of a fold.
-    package var isLinearSpace: Bool { self == 0x20 || self == 0x09 || self == 0x0D || self == 0x0A }
+    public var isLinearSpace: Bool { self == 0x20 || self == 0x09 || self == 0x0D || self == 0x0A }
 
-    package var isDigit: Bool { self >= 0x30 && self <= 0x39 }
+    public var isDigit: Bool { self >= 0x30 && self <= 0x39 }
 }
 
 extension Span<UInt8> {
     /// Whether `range` spells `text`, case counting.
-    package func spells(_ text: StaticString, in range: ByteRange) -> Bool {
+    public func spells(_ text: StaticString, in range: ByteRange) -> Bool {
         guard range.count == text.utf8CodeUnitCount, range.end <= count else { return false }
         var at = 0
         while at < range.count {
@@ -30,7 +30,7 @@ extension Span<UInt8> {
     }
 
     /// Whether `range` spells `text` (which is in lower case), case not counting.
-    package func spellsIgnoringCase(_ text: StaticString, in range: ByteRange) -> Bool {
+    public func spellsIgnoringCase(_ text: StaticString, in range: ByteRange) -> Bool {
         guard range.count == text.utf8CodeUnitCount, range.end <= count else { return false }
         var at = 0
         while at < range.count {
@@ -41,14 +41,14 @@ extension Span<UInt8> {
     }
 
     /// The first offset in `start..<end` that is no white space.
-    package func skipSpace(from start: Int, to end: Int) -> Int {
+    public func skipSpace(from start: Int, to end: Int) -> Int {
         var at = start
         while at < end, self[at].isLinearSpace { at += 1 }
         return at
     }
 
     /// `range` without white space at both ends.
-    package func trimmed(_ range: ByteRange) -> ByteRange {
+    public func trimmed(_ range: ByteRange) -> ByteRange {
         var start = range.start
         var end = range.end
         while start < end, self[start].isLinearSpace { start += 1 }
@@ -57,7 +57,7 @@ extension Span<UInt8> {
     }
 
     /// The offset after a token that starts at `start`.
-    package func endOfToken(from start: Int, to end: Int) -> Int {
+    public func endOfToken(from start: Int, to end: Int) -> Int {
         var at = start
         while at < end, self[at].isTokenByte { at += 1 }
         return at
@@ -65,7 +65,7 @@ extension Span<UInt8> {
 
     /// The offset after the quoted string that opens at `start`, at most `end`; `nil` if it does not
     /// close there. A backslash escapes any byte but CR and LF (RFC 3261 §25.1 `quoted-pair`).
-    package func endOfQuotedString(from start: Int, to end: Int) -> Int? {
+    public func endOfQuotedString(from start: Int, to end: Int) -> Int? {
         var at = start + 1
         while at < end {
             switch self[at] {
@@ -82,7 +82,7 @@ extension Span<UInt8> {
     /// A decimal number that is all of `range`, at most `max`.
     ///
     /// - Precondition: `max` is below 2⁶⁰.
-    package func number(
+    public func number(
         in range: ByteRange, max: UInt64
     ) throws(SIPParseError) -> UInt64 {
         precondition(max < 1 << 60, "the largest number leaves room for one more digit")

@@ -1,29 +1,29 @@
-package import Bytes
+public import Bytes
 
 /// The topmost Via of a message or the one after it (RFC 3261 §20.42, RFC 3581).
-package struct ViaValue: BitwiseCopyable, Sendable {
+public struct ViaValue: BitwiseCopyable, Sendable {
     /// The element without white space at its ends.
-    package let whole: ByteRange
-    package let transport: ByteRange
+    public let whole: ByteRange
+    public let transport: ByteRange
     /// Host and port as they stand there.
-    package let sentBy: ByteRange
-    package let host: ByteRange
+    public let sentBy: ByteRange
+    public let host: ByteRange
     /// 0 if none is given.
-    package let port: UInt16
+    public let port: UInt16
     /// After the first semicolon, without it.
-    package let parameters: ByteRange
-    package let branch: ByteRange
+    public let parameters: ByteRange
+    public let branch: ByteRange
     /// With the semicolon before it; none if it is not there.
-    package let received: ByteRange
-    package let rport: ByteRange
-    package let hasRport: Bool
+    public let received: ByteRange
+    public let rport: ByteRange
+    public let hasRport: Bool
     /// Whether a comma and another Via follow in the same field.
-    package let isFollowed: Bool
+    public let isFollowed: Bool
 
     /// Reads one Via from `start`.
     ///
     /// - Throws: a ``SIPParseError`` at the first byte that cannot belong to it.
-    package init(
+    public init(
         _ bytes: Span<UInt8>, from start: Int, to end: Int
     ) throws(SIPParseError) {
         // sent-protocol = "SIP" SLASH "2.0" SLASH transport, SLASH = SWS "/" SWS
@@ -118,7 +118,7 @@ package struct ViaValue: BitwiseCopyable, Sendable {
     }
 
     /// Whether the branch is unique by RFC 3261 (§8.1.1.7).
-    package func hasMagicCookie(_ bytes: Span<UInt8>) -> Bool {
+    public func hasMagicCookie(_ bytes: Span<UInt8>) -> Bool {
         branch.count > 7
             && bytes.spellsIgnoringCase(
                 "z9hg4bk", in: ByteRange(branch.start, branch.start + 7))
@@ -135,13 +135,13 @@ private func slash(
 
 extension MessageIndex {
     /// The topmost Via.
-    package func topVia(_ bytes: Span<UInt8>) throws(SIPParseError) -> ViaValue {
+    public func topVia(_ bytes: Span<UInt8>) throws(SIPParseError) -> ViaValue {
         guard let value = value(.via) else { throw SIPParseError(.via, at: 0) }
         return try ViaValue(bytes, from: value.start, to: value.end)
     }
 
     /// The Via after the topmost one; `nil` if that was the only one.
-    package func secondVia(
+    public func secondVia(
         _ bytes: Span<UInt8>, after top: ViaValue
     ) throws(SIPParseError) -> ViaValue? {
         guard let first = first(.via) else { return nil }
