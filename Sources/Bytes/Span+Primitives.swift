@@ -37,6 +37,26 @@ extension Span<UInt8> {
         same(ByteRange(0, count), as: other, ByteRange(0, other.count))
     }
 
+    /// Whether `range` spells `text` (which is in lower case), case not counting.
+    public func spellsIgnoringCase(_ text: StaticString, in range: ByteRange) -> Bool {
+        guard range.count == text.utf8CodeUnitCount, range.end <= count else { return false }
+        // SAFETY: the range lies inside, the text is as long and always there.
+        return unsafe withUnsafeBufferPointer { bytes in
+            guard let base = bytes.baseAddress else { return range.isEmpty }
+            return unsafe midreg_spells(base + range.start, text.utf8Start, range.count) != 0
+        }
+    }
+
+    /// Whether `range` spells `text`, case counting.
+    public func spells(_ text: StaticString, in range: ByteRange) -> Bool {
+        guard range.count == text.utf8CodeUnitCount, range.end <= count else { return false }
+        // SAFETY: the range lies inside, the text is as long and always there.
+        return unsafe withUnsafeBufferPointer { bytes in
+            guard let base = bytes.baseAddress else { return range.isEmpty }
+            return unsafe midreg_same(base + range.start, text.utf8Start, range.count) != 0
+        }
+    }
+
     /// The offset of the first of four bytes in `start..<end`, or `end`.
     public func find(
         _ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8, from start: Int, to end: Int

@@ -18,28 +18,6 @@ extension UInt8 {
 }
 
 extension Span<UInt8> {
-    /// Whether `range` spells `text`, case counting.
-    public func spells(_ text: StaticString, in range: ByteRange) -> Bool {
-        guard range.count == text.utf8CodeUnitCount, range.end <= count else { return false }
-        var at = 0
-        while at < range.count {
-            if self[range.start + at] != text.byte(at) { return false }
-            at += 1
-        }
-        return true
-    }
-
-    /// Whether `range` spells `text` (which is in lower case), case not counting.
-    public func spellsIgnoringCase(_ text: StaticString, in range: ByteRange) -> Bool {
-        guard range.count == text.utf8CodeUnitCount, range.end <= count else { return false }
-        var at = 0
-        while at < range.count {
-            if self[range.start + at].lowercased != text.byte(at) { return false }
-            at += 1
-        }
-        return true
-    }
-
     /// The first offset in `start..<end` that is no white space.
     public func skipSpace(from start: Int, to end: Int) -> Int {
         var at = start

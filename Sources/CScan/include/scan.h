@@ -26,6 +26,17 @@ static inline int midreg_same(
     return memcmp(a, b, (size_t)count) == 0;
 }
 
+/// Whether `count` bytes spell a text that is in lower case, letters of either case counting as one.
+static inline int midreg_spells(
+    const uint8_t *_Nonnull p, const uint8_t *_Nonnull lower, long count) {
+    for (long i = 0; i < count; i++) {
+        uint8_t c = p[i];
+        if ((uint8_t)(c - 'A') < 26) c |= 0x20;
+        if (c != lower[i]) return 0;
+    }
+    return 1;
+}
+
 /// The offset of the first byte among `count` that is one of four, or `count`.
 /// Reads up to 15 bytes past `count`, which the caller has as padding.
 static inline long midreg_find_any4(
