@@ -234,8 +234,8 @@ private struct Course {
                 + " p50 \(Numbers.milliseconds(fleet.latencies.quantile(0.5))),"
                 + " p99 \(Numbers.milliseconds(fleet.latencies.quantile(0.99)))",
             "Measured over the last \(Numbers.decimal(seconds, 1)) s, when all phones had"
-                + " registered; meanwhile phones left and came back \(visits) times (a removal and"
-                + " a new registration with its 401 each, all relayed).",
+                + " registered. Meanwhile phones left and came back \(visits) times; each time is"
+                + " a removal, a registration and, after its 401, the registration again.",
             "From the first REGISTER on: \(Numbers.grouped(all.registersIn)) in,"
                 + " \(Numbers.grouped(all.absorbed)) absorbed"
                 + " (\(Numbers.percent(all.absorbed, of: all.registersIn))),"
