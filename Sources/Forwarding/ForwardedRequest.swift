@@ -1,17 +1,17 @@
-package import Bytes
-package import SIPMessage
+public import Bytes
+public import SIPMessage
 
 /// Writes a request as it goes to its next hop (RFC 3261 §16.6): what is not named here stays as it
 /// came, byte for byte.
-package struct ForwardedRequest: Sendable {
+public struct ForwardedRequest: Sendable {
     /// Whether the topmost Route is ours and stays behind (§16.4).
-    package var leavesOutTopRoute = false
-    package var source: TransportAddress
+    public var leavesOutTopRoute = false
+    public var source: TransportAddress
 
-    package init(source: TransportAddress) { self.source = source }
+    public init(source: TransportAddress) { self.source = source }
 
     /// Writes the start line with another request-URI.
-    package static func writeStartLine(
+    public static func writeStartLine(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, uri: Span<UInt8>,
         _ outbox: inout Outbox
     ) {
@@ -22,7 +22,7 @@ package struct ForwardedRequest: Sendable {
     }
 
     /// Writes everything behind our Via and Record-Route.
-    package func writeRest(
+    public func writeRest(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ outbox: inout Outbox
     ) {
         var isTopVia = true
@@ -62,8 +62,8 @@ package struct ForwardedRequest: Sendable {
 }
 
 /// Writes a response as it goes back: without our Via, all else as it came (§16.7, §16.11).
-package enum ForwardedResponse {
-    package static func write(
+public enum ForwardedResponse {
+    public static func write(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, top: ViaValue,
         _ outbox: inout Outbox
     ) {
@@ -84,16 +84,16 @@ package enum ForwardedResponse {
 
 /// Where the response to a request goes: sealed into our Via, so that no Via of somebody else's
 /// decides it.
-package struct ReturnPath: Equatable, Sendable {
-    package let peer: TransportAddress
-    package let socket: UInt16
+public struct ReturnPath: Equatable, Sendable {
+    public let peer: TransportAddress
+    public let socket: UInt16
 
-    package init(peer: TransportAddress, socket: UInt16) {
+    public init(peer: TransportAddress, socket: UInt16) {
         self.peer = peer
         self.socket = socket
     }
 
-    package func write(to buffer: inout ByteBuffer) {
+    public func write(to buffer: inout ByteBuffer) {
         buffer.clear()
         buffer.append(eight: peer.high)
         buffer.append(eight: peer.low)
@@ -101,7 +101,7 @@ package struct ReturnPath: Equatable, Sendable {
         buffer.append(two: socket)
     }
 
-    package init?(_ bytes: Span<UInt8>) {
+    public init?(_ bytes: Span<UInt8>) {
         guard bytes.count == 20 else { return nil }
         peer = TransportAddress(
             high: bytes.load64(at: 0), low: bytes.load64(at: 8), port: bytes.two(at: 16))

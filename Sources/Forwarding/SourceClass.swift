@@ -1,7 +1,7 @@
-package import Bytes
+public import Bytes
 
 /// Who sent a request, which decides what it may ask for.
-package enum SourceClass: Sendable, Equatable {
+public enum SourceClass: Sendable, Equatable {
     /// The main registrar, or an address named beside it.
     case main
     /// The flow of a live binding.
@@ -11,13 +11,13 @@ package enum SourceClass: Sendable, Equatable {
 }
 
 /// The addresses that count as the main side. One without a port matches any port.
-package struct MainSide: Sendable {
+public struct MainSide: Sendable {
     private let addresses: [TransportAddress]
 
     /// - Parameter addresses: port 0 stands for any port.
-    package init(_ addresses: [TransportAddress]) { self.addresses = addresses }
+    public init(_ addresses: [TransportAddress]) { self.addresses = addresses }
 
-    package func contains(_ source: TransportAddress) -> Bool {
+    public func contains(_ source: TransportAddress) -> Bool {
         for index in addresses.indices {
             let address = addresses[index]
             if address.sameHost(as: source), address.port == 0 || address.port == source.port {
@@ -29,14 +29,14 @@ package struct MainSide: Sendable {
 }
 
 /// The addresses under which this appliance is named: in Route, Record-Route and request-URIs.
-package struct OwnAddresses: Sendable {
+public struct OwnAddresses: Sendable {
     private let addresses: [TransportAddress]
 
     /// - Parameter addresses: listeners and advertised addresses; a wildcard host stands for any.
-    package init(_ addresses: [TransportAddress]) { self.addresses = addresses }
+    public init(_ addresses: [TransportAddress]) { self.addresses = addresses }
 
     /// Whether a host (an address in text, IPv6 in brackets) and port name us.
-    package func contains(_ host: Span<UInt8>, port: UInt16) -> Bool {
+    public func contains(_ host: Span<UInt8>, port: UInt16) -> Bool {
         guard let named = TransportAddress(host: host, port: port == 0 ? 5_060 : port) else {
             return false
         }

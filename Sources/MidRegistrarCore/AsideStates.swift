@@ -1,8 +1,8 @@
-package import Bytes
+public import Bytes
 
 /// Relay states that are too long for a Via: a ring of a fixed number, found by transaction hash.
 /// Losing one costs the phone a copy that is then answered 503.
-package struct AsideStates: ~Copyable {
+public struct AsideStates: ~Copyable {
     /// At a time: REGISTERs with several long contacts are rare.
     private static let statesMax = 256
     private static let stateBytesMax = 20_480
@@ -12,14 +12,14 @@ package struct AsideStates: ~Copyable {
     private var counts: RigidBuffer<Int>
     private var nextPlace = 0
 
-    package init() {
+    public init() {
         bytes = RigidBuffer(count: Self.statesMax * Self.stateBytesMax, zeroed: 0)
         hashes = RigidBuffer(count: Self.statesMax, zeroed: 0)
         counts = RigidBuffer(count: Self.statesMax, zeroed: 0)
     }
 
     /// Keeps a state in place of the oldest; a copy finds its own place again.
-    package mutating func keep(_ state: borrowing ByteBuffer, _ hash: UInt64) -> Bool {
+    public mutating func keep(_ state: borrowing ByteBuffer, _ hash: UInt64) -> Bool {
         guard state.count <= Self.stateBytesMax else { return false }
         var place = nextPlace
         for index in 0..<Self.statesMax where hashes[index] == hash && counts[index] > 0 {
@@ -33,7 +33,7 @@ package struct AsideStates: ~Copyable {
     }
 
     /// Copies the state of a transaction; `false` if it is gone.
-    package func find(_ hash: UInt64, into buffer: inout ByteBuffer) -> Bool {
+    public func find(_ hash: UInt64, into buffer: inout ByteBuffer) -> Bool {
         for index in 0..<Self.statesMax where hashes[index] == hash && counts[index] > 0 {
             let start = index * Self.stateBytesMax
             buffer.clear()

@@ -1,12 +1,12 @@
-package import Bytes
-package import Forwarding
-package import Keys
-package import Registration
+public import Bytes
+public import Forwarding
+public import Keys
+public import Registration
 
 /// Everything a worker is told at start; the rim translates the configuration into it.
-package struct CoreOptions: Sendable {
+public struct CoreOptions: Sendable {
     /// What a local socket is for.
-    package enum Role: Sendable, Equatable {
+    public enum Role: Sendable, Equatable {
         /// Phones and the main registrar send here.
         case listener
         /// Relayed requests leave here, and their answers come back.
@@ -15,52 +15,52 @@ package struct CoreOptions: Sendable {
         case own
     }
 
-    package struct LocalSocket: Sendable {
-        package let role: Role
-        package let local: TransportAddress
+    public struct LocalSocket: Sendable {
+        public let role: Role
+        public let local: TransportAddress
         /// What others are told to reach it by.
-        package let advertised: TransportAddress
+        public let advertised: TransportAddress
 
-        package init(role: Role, local: TransportAddress, advertised: TransportAddress) {
+        public init(role: Role, local: TransportAddress, advertised: TransportAddress) {
             self.role = role
             self.local = local
             self.advertised = advertised
         }
     }
 
-    package enum Strangers: Sendable, Equatable {
+    public enum Strangers: Sendable, Equatable {
         case refuse
         case main
     }
 
-    package var worker = 0
-    package var workers = 1
-    package var keys: KeyRing
+    public var worker = 0
+    public var workers = 1
+    public var keys: KeyRing
     /// All sockets, in the same order for all workers; a socket's number is its place.
-    package var sockets: [LocalSocket]
+    public var sockets: [LocalSocket]
     /// The socket from which this worker relays.
-    package var mainSocket: UInt16
-    package var ownSocket: UInt16
-    package var mainServer: TransportAddress
-    package var mainSide: MainSide
-    package var ownAddresses: OwnAddresses
-    package var contact: MainContact
-    package var mainSeconds: UInt32 = 3_600
-    package var minSeconds: UInt32 = 60
-    package var maxSeconds: UInt32 = 3_600
-    package var defaultSeconds: UInt32 = 3_600
+    public var mainSocket: UInt16
+    public var ownSocket: UInt16
+    public var mainServer: TransportAddress
+    public var mainSide: MainSide
+    public var ownAddresses: OwnAddresses
+    public var contact: MainContact
+    public var mainSeconds: UInt32 = 3_600
+    public var minSeconds: UInt32 = 60
+    public var maxSeconds: UInt32 = 3_600
+    public var defaultSeconds: UInt32 = 3_600
     /// Whether a too short expiry is answered with 423, or else raised.
-    package var refusesShort = true
-    package var jitter = 0.1
-    package var contactsMax = 10
-    package var inFlightMax = 8
-    package var strangers = Strangers.refuse
-    package var removesExpired = true
-    package var removalsPerSecond = 200
+    public var refusesShort = true
+    public var jitter = 0.1
+    public var contactsMax = 10
+    public var inFlightMax = 8
+    public var strangers = Strangers.refuse
+    public var removesExpired = true
+    public var removalsPerSecond = 200
     /// Bindings this worker's table holds.
-    package var bindingsMax = 100_000
+    public var bindingsMax = 100_000
 
-    package init(
+    public init(
         keys: KeyRing, sockets: [LocalSocket], mainSocket: UInt16, ownSocket: UInt16,
         mainServer: TransportAddress, mainSide: MainSide, ownAddresses: OwnAddresses,
         contact: MainContact
@@ -77,21 +77,21 @@ package struct CoreOptions: Sendable {
 }
 
 /// Something an operator should hear of; told at most rate-limited, never on the absorbed path.
-package struct CoreEvent: Sendable {
-    package enum Kind: Sendable {
+public struct CoreEvent: Sendable {
+    public enum Kind: Sendable {
         case malformed, mainUnchallenged, removalRefused, commitFailed, tableFull, orphanCall
         case mainExpiryLearned, register
     }
 
-    package let kind: Kind
-    package let source: TransportAddress
+    public let kind: Kind
+    public let source: TransportAddress
     /// A status code, a byte offset or a number, by kind.
-    package let number: Int
-    package let text: StaticString
+    public let number: Int
+    public let text: StaticString
     /// An address of record, where one is concerned.
-    package let aor: String
+    public let aor: String
 
-    package init(
+    public init(
         _ kind: Kind, source: TransportAddress = .none, number: Int = 0, text: StaticString = "",
         aor: String = ""
     ) {

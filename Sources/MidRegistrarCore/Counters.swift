@@ -3,7 +3,7 @@ internal import Bytes
 /// What a worker counts: each case is one cell, only ever added to.
 ///
 /// The names and labels under which an operator sees them stand in Telemetry's catalogue.
-package enum Counter: Int, CaseIterable, Sendable {
+public enum Counter: Int, CaseIterable, Sendable {
     // Messages in and out.
     case receivedRequests, receivedResponses, receivedKeepAlives, sentMessages, receivedBytes
     case sentBytes, kernelDrops, sendFailures, handedOver, handoverRefused
@@ -59,39 +59,39 @@ package enum Counter: Int, CaseIterable, Sendable {
 }
 
 /// What a worker has at the moment, told once a round.
-package enum Gauge: Int, CaseIterable, Sendable {
+public enum Gauge: Int, CaseIterable, Sendable {
     case bindings, bindingsDirty, addressesOfRecord, removalsOwed, relaysInFlight, repliesHeld
     case storeDown
 }
 
 /// The counters and gauges of one worker: plain cells, written by nobody else.
-package struct Counters: ~Copyable {
+public struct Counters: ~Copyable {
     private var cells: RigidBuffer<UInt64>
     private var gauges: RigidBuffer<UInt64>
 
-    package init() {
+    public init() {
         cells = RigidBuffer(count: Counter.allCases.count, zeroed: 0)
         gauges = RigidBuffer(count: Gauge.allCases.count, zeroed: 0)
     }
 
-    package mutating func add(_ counter: Counter, _ amount: UInt64 = 1) {
+    public mutating func add(_ counter: Counter, _ amount: UInt64 = 1) {
         cells[counter.rawValue] &+= amount
     }
 
-    package mutating func set(_ gauge: Gauge, _ value: UInt64) { gauges[gauge.rawValue] = value }
+    public mutating func set(_ gauge: Gauge, _ value: UInt64) { gauges[gauge.rawValue] = value }
 
     /// All counters, each at its case's raw value.
-    package var counterCells: Span<UInt64> {
+    public var counterCells: Span<UInt64> {
         @_lifetime(borrow self)
         get { cells.span(ByteRange(0, cells.count)) }
     }
 
     /// All gauges, each at its case's raw value.
-    package var gaugeCells: Span<UInt64> {
+    public var gaugeCells: Span<UInt64> {
         @_lifetime(borrow self)
         get { gauges.span(ByteRange(0, gauges.count)) }
     }
 
-    package subscript(counter: Counter) -> UInt64 { cells[counter.rawValue] }
-    package subscript(gauge: Gauge) -> UInt64 { gauges[gauge.rawValue] }
+    public subscript(counter: Counter) -> UInt64 { cells[counter.rawValue] }
+    public subscript(gauge: Gauge) -> UInt64 { gauges[gauge.rawValue] }
 }

@@ -1,14 +1,14 @@
 internal import Bytes
 
 /// The Date header field (RFC 3261 §20.17), written anew once a second.
-package struct DateLine: ~Copyable {
+public struct DateLine: ~Copyable {
     private var line = ByteBuffer(bytesMax: 64)
     private var second: UInt64 = .max
 
-    package init() {}
+    public init() {}
 
     /// - Parameter wallSeconds: seconds since 1970, UTC.
-    package mutating func set(wallSeconds: UInt64) {
+    public mutating func set(wallSeconds: UInt64) {
         guard wallSeconds != second else { return }
         second = wallSeconds
         line.clear()
@@ -33,7 +33,7 @@ package struct DateLine: ~Copyable {
         line.append(" GMT\r\n")
     }
 
-    package var bytes: Span<UInt8> {
+    public var bytes: Span<UInt8> {
         @_lifetime(borrow self)
         get { line.span }
     }

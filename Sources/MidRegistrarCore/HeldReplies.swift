@@ -1,20 +1,20 @@
-package import Bytes
-package import Keys
-package import Registration
+public import Bytes
+public import Keys
+public import Registration
 
 /// Answers that wait for their commit, in the order of their tickets, in a ring of fixed size.
-package struct HeldReplies: ~Copyable {
-    package struct Reply: BitwiseCopyable {
-        package var ticket = CommitTicket(0)
-        package var start = 0
-        package var count = 0
-        package var destination = TransportAddress.none
-        package var socket: UInt16 = 0
-        package var aor = AORKey(high: 0, low: 0)
-        package var transaction: UInt64 = 0
-        package var first = Instant(milliseconds: 0)
+public struct HeldReplies: ~Copyable {
+    public struct Reply: BitwiseCopyable {
+        public var ticket = CommitTicket(0)
+        public var start = 0
+        public var count = 0
+        public var destination = TransportAddress.none
+        public var socket: UInt16 = 0
+        public var aor = AORKey(high: 0, low: 0)
+        public var transaction: UInt64 = 0
+        public var first = Instant(milliseconds: 0)
 
-        package init() {}
+        public init() {}
     }
 
     private var bytes: RigidBuffer<UInt8>
@@ -25,16 +25,16 @@ package struct HeldReplies: ~Copyable {
     private var writeAt = 0
     private var readAt = 0
 
-    package init(bytesMax: Int, repliesMax: Int) {
+    public init(bytesMax: Int, repliesMax: Int) {
         bytes = RigidBuffer(count: bytesMax, zeroed: 0)
         replies = RigidBuffer(count: repliesMax, zeroed: Reply())
     }
 
-    package var count: Int { tail - head }
-    package var isEmpty: Bool { head == tail }
+    public var count: Int { tail - head }
+    public var isEmpty: Bool { head == tail }
 
     /// Keeps a reply; `false` if there is no room, and then nothing is kept.
-    package mutating func hold(_ reply: Reply, _ message: Span<UInt8>) -> Bool {
+    public mutating func hold(_ reply: Reply, _ message: Span<UInt8>) -> Bool {
         guard count < replies.count else { return false }
         if isEmpty {
             writeAt = 0
@@ -60,7 +60,7 @@ package struct HeldReplies: ~Copyable {
     }
 
     /// Lets the newest replies, which wait for `ticket`, leave with those of an earlier one.
-    package mutating func retag(_ ticket: CommitTicket, as earlier: CommitTicket) {
+    public mutating func retag(_ ticket: CommitTicket, as earlier: CommitTicket) {
         var at = tail
         while at > head, replies[(at - 1) % replies.count].ticket == ticket {
             at -= 1
@@ -69,18 +69,18 @@ package struct HeldReplies: ~Copyable {
     }
 
     /// The oldest reply if its ticket is at most `through`.
-    package func oldest(through ticket: CommitTicket) -> Reply? {
+    public func oldest(through ticket: CommitTicket) -> Reply? {
         guard !isEmpty else { return nil }
         let reply = replies[head % replies.count]
         return reply.ticket <= ticket ? reply : nil
     }
 
     @_lifetime(borrow self)
-    package func message(of reply: Reply) -> Span<UInt8> {
+    public func message(of reply: Reply) -> Span<UInt8> {
         bytes.span(ByteRange(reply.start, reply.start + reply.count))
     }
 
-    package mutating func releaseOldest() {
+    public mutating func releaseOldest() {
         head += 1
         readAt = isEmpty ? writeAt : replies[head % replies.count].start
     }

@@ -1,36 +1,36 @@
-package import Bytes
-package import Keys
-package import SIPTransaction
+public import Bytes
+public import Keys
+public import SIPTransaction
 
 /// The REGISTERs of our own that are under way, and the lapsed bindings that wait for theirs; both
 /// bounded, paced by a rate.
-package struct RemovalPool: ~Copyable {
+public struct RemovalPool: ~Copyable {
     /// Under way at a time: at 200 a second and a round trip below a second there is never more.
-    package static let transactionsMax = 256
+    public static let transactionsMax = 256
     /// The largest: the strings of a fact and the fixed parts.
-    package static let messageBytesMax = 9_216
+    public static let messageBytesMax = 9_216
 
-    package struct Slot: BitwiseCopyable {
-        package var isUsed = false
-        package var id = ContactID(high: 0, low: 0)
-        package var generation: UInt32 = 0
-        package var count = 0
-        package var transaction = NonInviteClientTransaction(now: Instant(milliseconds: 0))
+    public struct Slot: BitwiseCopyable {
+        public var isUsed = false
+        public var id = ContactID(high: 0, low: 0)
+        public var generation: UInt32 = 0
+        public var count = 0
+        public var transaction = NonInviteClientTransaction(now: Instant(milliseconds: 0))
 
-        package init() {}
+        public init() {}
     }
 
-    package var slots: RigidBuffer<Slot>
+    public var slots: RigidBuffer<Slot>
     private var messages: RigidBuffer<UInt8>
     private var queue: RigidBuffer<ContactID>
     private var head = 0
     private var tail = 0
-    package private(set) var active = 0
+    public private(set) var active = 0
     private var tokens: UInt64
     private var refilled: Instant
     private let perSecond: UInt64
 
-    package init(bindingsMax: Int, perSecond: Int, now: Instant) {
+    public init(bindingsMax: Int, perSecond: Int, now: Instant) {
         slots = RigidBuffer(count: Self.transactionsMax, zeroed: Slot())
         messages = RigidBuffer(count: Self.transactionsMax * Self.messageBytesMax, zeroed: 0)
         queue = RigidBuffer(count: bindingsMax + 1, zeroed: ContactID(high: 0, low: 0))
@@ -39,10 +39,10 @@ package struct RemovalPool: ~Copyable {
         refilled = now
     }
 
-    package var queued: Int { tail - head }
+    public var queued: Int { tail - head }
 
     /// When the next one may be sent by the rate; never if none waits or none more may be under way.
-    package var nextSend: Instant {
+    public var nextSend: Instant {
         guard queued > 0, active < Self.transactionsMax else {
             return Instant(milliseconds: .max)
         }
@@ -52,7 +52,7 @@ package struct RemovalPool: ~Copyable {
     }
 
     /// Puts a lapsed binding at the end of the queue; `false` if it is full (it is asked again later).
-    package mutating func enqueue(_ id: ContactID) -> Bool {
+    public mutating func enqueue(_ id: ContactID) -> Bool {
         guard queued < queue.count else { return false }
         queue[tail % queue.count] = id
         tail += 1
@@ -60,7 +60,7 @@ package struct RemovalPool: ~Copyable {
     }
 
     /// The next one that may be sent now by the rate.
-    package mutating func dequeue(at now: Instant) -> ContactID? {
+    public mutating func dequeue(at now: Instant) -> ContactID? {
         let passed = now.millisecondsSince(refilled)
         if passed > 0 {
             tokens = min(perSecond * 1_000, tokens + passed * perSecond)
@@ -76,7 +76,7 @@ package struct RemovalPool: ~Copyable {
     /// A free slot; there is one whenever ``dequeue(at:)`` gave something.
     ///
     /// - Parameter generation: tells it from what was in that slot before, also before a restart.
-    package mutating func open(_ id: ContactID, generation: UInt32, now: Instant) -> Int? {
+    public mutating func open(_ id: ContactID, generation: UInt32, now: Instant) -> Int? {
         for index in 0..<slots.count where !slots[index].isUsed {
             var slot = slots[index]
             slot.isUsed = true
@@ -90,25 +90,25 @@ package struct RemovalPool: ~Copyable {
         return nil
     }
 
-    package mutating func keep(_ message: Span<UInt8>, in slot: Int) {
+    public mutating func keep(_ message: Span<UInt8>, in slot: Int) {
         let count = min(message.count, Self.messageBytesMax)
         messages.copy(message.extracting(0..<count), to: slot * Self.messageBytesMax)
         slots[slot].count = count
     }
 
     @_lifetime(borrow self)
-    package func message(_ slot: Int) -> Span<UInt8> {
+    public func message(_ slot: Int) -> Span<UInt8> {
         let start = slot * Self.messageBytesMax
         return messages.span(ByteRange(start, start + slots[slot].count))
     }
 
-    package mutating func close(_ slot: Int) {
+    public mutating func close(_ slot: Int) {
         slots[slot].isUsed = false
         active -= 1
     }
 
     /// The slot in which a removal of this contact is under way.
-    package func slot(of id: ContactID) -> Int? {
+    public func slot(of id: ContactID) -> Int? {
         guard active > 0 else { return nil }
         for index in 0..<slots.count where slots[index].isUsed && slots[index].id == id {
             return index
@@ -117,7 +117,7 @@ package struct RemovalPool: ~Copyable {
     }
 
     /// The earliest timer of those under way.
-    package var nextTimer: Instant {
+    public var nextTimer: Instant {
         var next = Instant(milliseconds: .max)
         guard active > 0 else { return next }
         for index in 0..<slots.count where slots[index].isUsed {

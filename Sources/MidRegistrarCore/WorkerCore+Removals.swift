@@ -1,7 +1,7 @@
-package import Bytes
+public import Bytes
 internal import Forwarding
 internal import Keys
-package import Registration
+public import Registration
 internal import SIPMessage
 internal import SIPTransaction
 
@@ -239,7 +239,7 @@ extension WorkerCore {
     /// - Parameter leasesDoubtful: the clock says nothing about how long the main registrar still
     ///   holds its bindings, so nothing is absorbed before it has confirmed them.
     /// - Returns: whether the fact belongs to this worker and was taken.
-    package mutating func load(
+    public mutating func load(
         _ record: RecordNumber, _ bytes: Span<UInt8>, leasesDoubtful: Bool, now: Instant
     ) -> Bool {
         guard let key = Fact.aorKey(bytes),

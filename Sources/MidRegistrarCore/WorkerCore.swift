@@ -1,7 +1,7 @@
-package import Bytes
+public import Bytes
 internal import Forwarding
 internal import Keys
-package import Registration
+public import Registration
 internal import SIPMessage
 
 /// One worker's whole behaviour as a machine without clock, sockets or files: bytes and time in,
@@ -10,20 +10,20 @@ internal import SIPMessage
 /// The order of a round is the caller's: ``receive(_:length:from:socket:arrivedNs:now:mayHandOver:location:outbox:)``
 /// for each datagram, ``fire(at:location:outbox:)``, ``finishRound(at:location:outbox:)``, and
 /// ``settle(committed:failed:at:location:outbox:)`` when the store has answered.
-package struct WorkerCore: ~Copyable {
+public struct WorkerCore: ~Copyable {
     /// What became of a datagram.
-    package enum Disposition: Equatable, Sendable {
+    public enum Disposition: Equatable, Sendable {
         case done
         /// Another worker owns it: to be given to its mailbox, nothing was decided.
         case handOver(to: Int)
     }
 
     /// Room for what a Via carries, in bytes.
-    package static let carriedBytesMax = 24_576
+    public static let carriedBytesMax = 24_576
 
     let options: CoreOptions
-    package var counters = Counters()
-    package var events: [CoreEvent] = []
+    public var counters = Counters()
+    public var events: [CoreEvent] = []
 
     var table: BindingTable
     var filter: RelayFilter
@@ -54,7 +54,7 @@ package struct WorkerCore: ~Copyable {
     var hasStaged = false
     /// Bindings whose facts were staged in this round.
     var staged: [BindingIndex] = []
-    package private(set) var storeIsDown = false
+    public private(set) var storeIsDown = false
     /// The lifetime asked of the main registrar; it may have taught us a longer one.
     var mainSeconds: UInt32
 
@@ -62,7 +62,7 @@ package struct WorkerCore: ~Copyable {
     private var absorbedArrivals: RigidBuffer<UInt64>
     private var absorbedCount = 0
 
-    package init(_ options: CoreOptions, now: Instant) {
+    public init(_ options: CoreOptions, now: Instant) {
         self.options = options
         table = BindingTable(bindingsMax: options.bindingsMax, now: now)
         filter = RelayFilter(entriesMax: 65_536, now: now)
@@ -81,7 +81,7 @@ package struct WorkerCore: ~Copyable {
     }
 
     /// Tells the date that answers carry.
-    package mutating func setDate(wallSeconds: UInt64) { date.set(wallSeconds: wallSeconds) }
+    public mutating func setDate(wallSeconds: UInt64) { date.set(wallSeconds: wallSeconds) }
 
     // MARK: Messages
 
@@ -93,7 +93,7 @@ package struct WorkerCore: ~Copyable {
     ///   - arrivedNs: when it arrived, on a clock of the caller's.
     ///   - carried: room of ``carriedBytesMax`` for what the Via of an answer carried.
     ///   - mayHandOver: `false` for one that came from another worker's mailbox.
-    package mutating func receive<Location: LocationService & ~Copyable>(
+    public mutating func receive<Location: LocationService & ~Copyable>(
         _ bytes: Span<UInt8>, length: Int, from source: TransportAddress, socket: UInt16,
         arrivedNs: UInt64, now: Instant, mayHandOver: Bool, carried: inout ByteBuffer,
         location: inout Location, outbox: inout Outbox
@@ -267,7 +267,7 @@ package struct WorkerCore: ~Copyable {
     }
 
     /// Puts the time that absorbed REGISTERs of this round took into the histogram.
-    package mutating func recordAbsorbed(sentNs: UInt64) {
+    public mutating func recordAbsorbed(sentNs: UInt64) {
         for number in 0..<absorbedCount {
             let microseconds = (sentNs &- absorbedArrivals[number]) / 1_000
             counters.add(.absorbedMicroseconds, microseconds)
@@ -308,7 +308,7 @@ package struct WorkerCore: ~Copyable {
     }
 
     /// Hands over what was staged, and tells the gauges.
-    package mutating func finishRound<Location: LocationService & ~Copyable>(
+    public mutating func finishRound<Location: LocationService & ~Copyable>(
         at now: Instant, location: inout Location, outbox: inout Outbox
     ) {
         if hasStaged {
@@ -353,7 +353,7 @@ package struct WorkerCore: ~Copyable {
     /// - Parameters:
     ///   - through: every hand-over up to this ticket is decided.
     ///   - failed: those among them that could not be committed.
-    package mutating func settle(
+    public mutating func settle(
         through: CommitTicket, failed: [CommitTicket], storeDown: Bool, at now: Instant,
         outbox: inout Outbox
     ) {
@@ -400,21 +400,21 @@ package struct WorkerCore: ~Copyable {
     }
 
     /// Answers that wait for their commit.
-    package var heldReplies: Int { held.count }
+    public var heldReplies: Int { held.count }
 
     /// Facts that the store could not take have been staged again.
-    package mutating func noteRestaged() { hasStaged = true }
+    public mutating func noteRestaged() { hasStaged = true }
 
     /// Whether answers wait that could go out.
-    package var hasReleasable: Bool { held.oldest(through: committed) != nil }
+    public var hasReleasable: Bool { held.oldest(through: committed) != nil }
 
     /// When ``fire(at:location:outbox:)`` has something to do next.
-    package var nextTimer: Instant {
+    public var nextTimer: Instant {
         min(table.nextTurn, min(removals.nextTimer, removals.nextSend))
     }
 
     /// Ends what is due: lapsed bindings, timers of our own requests. Bounded work per call.
-    package mutating func fire<Location: LocationService & ~Copyable>(
+    public mutating func fire<Location: LocationService & ~Copyable>(
         at now: Instant, location: inout Location, outbox: inout Outbox
     ) {
         if hasReleasable { release(through: committed, at: now, &outbox) }

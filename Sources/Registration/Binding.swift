@@ -1,13 +1,13 @@
-package import Bytes
-package import Keys
+public import Bytes
+public import Keys
 
 /// The way a phone's packets take: our socket and its address (RFC 5626 §2 for UDP).
-package struct Flow: Hashable, BitwiseCopyable, Sendable {
-    package let peer: TransportAddress
+public struct Flow: Hashable, BitwiseCopyable, Sendable {
+    public let peer: TransportAddress
     /// The local socket, as an index into the worker's sockets.
-    package let socket: UInt16
+    public let socket: UInt16
 
-    package init(peer: TransportAddress, socket: UInt16) {
+    public init(peer: TransportAddress, socket: UInt16) {
         self.peer = peer
         self.socket = socket
     }
@@ -16,8 +16,8 @@ package struct Flow: Hashable, BitwiseCopyable, Sendable {
 /// What a worker keeps in RAM of one binding: hashes, times and the flow, no strings.
 ///
 /// Times marked (heartbeat) change with every refresh; the rest changes with the fact.
-package struct Binding: BitwiseCopyable, Sendable {
-    package enum State: UInt8, BitwiseCopyable, Sendable {
+public struct Binding: BitwiseCopyable, Sendable {
+    public enum State: UInt8, BitwiseCopyable, Sendable {
         case free = 0
         case live
         /// Past its local expiry; the main registrar still has to be told.
@@ -28,55 +28,55 @@ package struct Binding: BitwiseCopyable, Sendable {
         case tombstone
     }
 
-    package struct Flags: OptionSet, BitwiseCopyable, Sendable {
-        package let rawValue: UInt8
-        package init(rawValue: UInt8) { self.rawValue = rawValue }
+    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
+        public let rawValue: UInt8
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
         /// Not to be absorbed before the main registrar has confirmed it again (P8).
-        package static let dirty = Flags(rawValue: 1)
+        public static let dirty = Flags(rawValue: 1)
         /// The store could not take its fact.
-        package static let volatile = Flags(rawValue: 2)
+        public static let volatile = Flags(rawValue: 2)
         /// Came through another proxy: never absorbed.
-        package static let indirect = Flags(rawValue: 4)
+        public static let indirect = Flags(rawValue: 4)
         /// Its repeated header fields are only in its fact.
-        package static let ownBlock = Flags(rawValue: 8)
+        public static let ownBlock = Flags(rawValue: 8)
     }
 
-    package var aor: AORKey
-    package var id: ContactID
-    package var identity: UInt64
-    package var contact: UInt64
-    package var callID: UInt64
+    public var aor: AORKey
+    public var id: ContactID
+    public var identity: UInt64
+    public var contact: UInt64
+    public var callID: UInt64
     /// Transaction hash of the last request heard (heartbeat).
-    package var transaction: UInt64
-    package var record: RecordNumber
+    public var transaction: UInt64
+    public var record: RecordNumber
     /// The hand-over that carries its fact.
-    package var ticket: CommitTicket
+    public var ticket: CommitTicket
     /// When it ends here, or when its present state ends (heartbeat).
-    package var deadline: Instant
-    package var mainExpiry: Instant
+    public var deadline: Instant
+    public var mainExpiry: Instant
     /// (heartbeat)
-    package var lastHeard: Instant
+    public var lastHeard: Instant
     /// When the request arrived whose 2xx was committed last.
-    package var arrival: Instant
-    package var dirtyUntil: Instant
-    package var flow: Flow
-    package var state: State
-    package var flags: Flags
-    package var sequenceRelayed: UInt32
+    public var arrival: Instant
+    public var dirtyUntil: Instant
+    public var flow: Flow
+    public var state: State
+    public var flags: Flags
+    public var sequenceRelayed: UInt32
     /// (heartbeat)
-    package var sequenceHeard: UInt32
+    public var sequenceHeard: UInt32
     /// The most a refresh is granted, before jitter.
-    package var grantedSeconds: UInt32
-    package var block: UInt32
+    public var grantedSeconds: UInt32
+    public var block: UInt32
     /// Of a relayed request that touches it and whose answer has not come: the lower half of its
     /// transaction hash; 0 is none. What the main registrar holds is not known meanwhile.
-    package var unanswered: UInt32
+    public var unanswered: UInt32
     /// The next binding of the same AOR, and the neighbours in the timing wheel; 0 is none.
     var next: UInt32
     var wheelNext: UInt32
     var wheelPrevious: UInt32
 
-    package init() {
+    public init() {
         aor = AORKey(high: 0, low: 0)
         id = ContactID(high: 0, low: 0)
         identity = 0
@@ -107,7 +107,7 @@ package struct Binding: BitwiseCopyable, Sendable {
 extension Binding {
     /// A request that touches it goes to the main registrar: until that has answered, or has
     /// confirmed a later one, nobody knows how long it holds the binding.
-    package mutating func noteRelay(_ transaction: UInt64, at now: Instant) {
+    public mutating func noteRelay(_ transaction: UInt64, at now: Instant) {
         let mark = Self.mark(transaction)
         if unanswered != 0, unanswered != mark {
             // Two at a time cannot be told apart afterwards.
@@ -119,7 +119,7 @@ extension Binding {
     }
 
     /// That request was refused, so it has changed nothing, or was accepted, so its effect is known.
-    package mutating func noteAnswer(_ transaction: UInt64) {
+    public mutating func noteAnswer(_ transaction: UInt64) {
         if unanswered == Self.mark(transaction) { unanswered = 0 }
     }
 
@@ -129,7 +129,7 @@ extension Binding {
 }
 
 /// The place of a binding in a worker's table.
-package struct BindingIndex: Hashable, BitwiseCopyable, Sendable {
+public struct BindingIndex: Hashable, BitwiseCopyable, Sendable {
     let value: UInt32
     init(_ value: UInt32) { self.value = value }
 }

@@ -1,9 +1,9 @@
-package import Bytes
-package import Keys
+public import Bytes
+public import Keys
 
 /// All bindings of one worker: found by AOR and by contact ID, ended by a timing wheel; everything
 /// in memory taken at start.
-package struct BindingTable: ~Copyable, Sendable {
+public struct BindingTable: ~Copyable, Sendable {
     /// Seconds after which the wheel comes round.
     private static let wheelSlots = 4_096
 
@@ -20,15 +20,15 @@ package struct BindingTable: ~Copyable, Sendable {
     private var due: UInt32 = 0
 
     /// Bindings of any state.
-    package private(set) var count = 0
-    package private(set) var aorCount = 0
-    package private(set) var liveCount = 0
-    package let bindingsMax: Int
+    public private(set) var count = 0
+    public private(set) var aorCount = 0
+    public private(set) var liveCount = 0
+    public let bindingsMax: Int
 
     /// - Parameters:
     ///   - bindingsMax: how many bindings it holds.
     ///   - now: where the wheel begins.
-    package init(bindingsMax: Int, now: Instant) {
+    public init(bindingsMax: Int, now: Instant) {
         precondition(bindingsMax > 0 && bindingsMax < 1 << 30, "a table has a size")
         self.bindingsMax = bindingsMax
         entries = RigidBuffer(count: bindingsMax + 1, zeroed: Binding())
@@ -41,9 +41,9 @@ package struct BindingTable: ~Copyable, Sendable {
         wheelSecond = now.milliseconds / 1_000
     }
 
-    package var isFull: Bool { count >= bindingsMax }
+    public var isFull: Bool { count >= bindingsMax }
 
-    package subscript(index: BindingIndex) -> Binding {
+    public subscript(index: BindingIndex) -> Binding {
         get { entries[Int(index.value)] }
         set {
             let old = entries[Int(index.value)]
@@ -62,7 +62,7 @@ package struct BindingTable: ~Copyable, Sendable {
     // MARK: Finding
 
     /// The first binding of an AOR; the others follow by ``next(after:)``.
-    package func first(of aor: AORKey) -> BindingIndex? {
+    public func first(of aor: AORKey) -> BindingIndex? {
         var at = Int(truncatingIfNeeded: aor.low) & mask
         let tag = aor.low >> 32
         while byAOR[at] != 0 {
@@ -75,13 +75,13 @@ package struct BindingTable: ~Copyable, Sendable {
         return nil
     }
 
-    package func next(after index: BindingIndex) -> BindingIndex? {
+    public func next(after index: BindingIndex) -> BindingIndex? {
         let next = entries[Int(index.value)].next
         return next == 0 ? nil : BindingIndex(next)
     }
 
     /// The binding with a contact ID.
-    package func find(_ id: ContactID) -> BindingIndex? {
+    public func find(_ id: ContactID) -> BindingIndex? {
         var at = Int(truncatingIfNeeded: id.high) & mask
         let tag = (id.low >> 16) & 0xFFFF_FFFF
         while byID[at] != 0 {
@@ -99,7 +99,7 @@ package struct BindingTable: ~Copyable, Sendable {
     /// Puts a binding in; `nil` if the table is full.
     ///
     /// - Precondition: no binding has its contact ID.
-    package mutating func insert(_ binding: Binding) -> BindingIndex? {
+    public mutating func insert(_ binding: Binding) -> BindingIndex? {
         guard !isFull else { return nil }
         let index: UInt32
         if freeHead != 0 {
@@ -132,7 +132,7 @@ package struct BindingTable: ~Copyable, Sendable {
         return BindingIndex(index)
     }
 
-    package mutating func remove(_ index: BindingIndex) {
+    public mutating func remove(_ index: BindingIndex) {
         let slot = index.value
         let entry = entries[Int(slot)]
         precondition(entry.state != .free, "the binding is there")
@@ -194,7 +194,7 @@ package struct BindingTable: ~Copyable, Sendable {
     // MARK: The timing wheel
 
     /// Moves a binding to where its deadline belongs; needed only if that has come nearer.
-    package mutating func reschedule(_ index: BindingIndex) {
+    public mutating func reschedule(_ index: BindingIndex) {
         leaveWheel(index.value)
         enterWheel(index.value)
     }
@@ -228,7 +228,7 @@ package struct BindingTable: ~Copyable, Sendable {
     /// The next binding whose deadline has passed; `nil` when there is none up to `now`.
     ///
     /// The caller must change or remove it, then call ``reschedule(_:)`` if it stays.
-    package mutating func nextDue(at now: Instant, budget: inout Int) -> BindingIndex? {
+    public mutating func nextDue(at now: Instant, budget: inout Int) -> BindingIndex? {
         let second = now.milliseconds / 1_000
         while budget > 0 {
             if due == 0 {
@@ -252,7 +252,7 @@ package struct BindingTable: ~Copyable, Sendable {
     }
 
     /// When the wheel has to be turned again.
-    package var nextTurn: Instant {
+    public var nextTurn: Instant {
         Instant(milliseconds: due != 0 ? 0 : (wheelSecond + 1) * 1_000)
     }
 }

@@ -1,47 +1,47 @@
-package import Bytes
-package import Keys
+public import Bytes
+public import Keys
 
 /// The durable part of a binding: what the main registrar agreed to (the list of what is needed to
 /// serve it after a restart, to judge its next refresh, and to remove it).
 ///
 /// Times are on midreg's timeline. The layout is fixed fields, then the strings one after the other.
-package struct Fact: Sendable {
-    package static let version: UInt8 = 1
+public struct Fact: Sendable {
+    public static let version: UInt8 = 1
     private static let fixedBytes = 216
     private static let stringCount = 8
 
-    package struct Marks: OptionSet, BitwiseCopyable, Sendable {
-        package let rawValue: UInt8
-        package init(rawValue: UInt8) { self.rawValue = rawValue }
+    public struct Marks: OptionSet, BitwiseCopyable, Sendable {
+        public let rawValue: UInt8
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
         /// Lapsed here; the main registrar has still to be told.
-        package static let removalOwed = Marks(rawValue: 1)
+        public static let removalOwed = Marks(rawValue: 1)
         /// The main registrar would not be told.
-        package static let refused = Marks(rawValue: 2)
-        package static let dirty = Marks(rawValue: 4)
-        package static let indirect = Marks(rawValue: 8)
+        public static let refused = Marks(rawValue: 2)
+        public static let dirty = Marks(rawValue: 4)
+        public static let indirect = Marks(rawValue: 8)
     }
 
-    package var aor: AORKey
-    package var id: ContactID
-    package var identity: UInt64
-    package var contactFingerprint: UInt64
-    package var callIDFingerprint: UInt64
-    package var transaction: UInt64
-    package var peer: TransportAddress
+    public var aor: AORKey
+    public var id: ContactID
+    public var identity: UInt64
+    public var contactFingerprint: UInt64
+    public var callIDFingerprint: UInt64
+    public var transaction: UInt64
+    public var peer: TransportAddress
     /// The local address of the flow's socket.
-    package var local: TransportAddress
+    public var local: TransportAddress
     /// The server of the main registrar that granted it.
-    package var server: TransportAddress
-    package var sequence: UInt32
-    package var askedSeconds: UInt32
-    package var grantedSeconds: UInt32
-    package var mainExpiry: Instant
-    package var confirmed: Instant
-    package var arrival: Instant
-    package var dirtyUntil: Instant
-    package var marks: Marks
+    public var server: TransportAddress
+    public var sequence: UInt32
+    public var askedSeconds: UInt32
+    public var grantedSeconds: UInt32
+    public var mainExpiry: Instant
+    public var confirmed: Instant
+    public var arrival: Instant
+    public var dirtyUntil: Instant
+    public var marks: Marks
 
-    package init(aor: AORKey, id: ContactID) {
+    public init(aor: AORKey, id: ContactID) {
         self.aor = aor
         self.id = id
         identity = 0
@@ -62,12 +62,12 @@ package struct Fact: Sendable {
     }
 
     /// The strings of a fact, in the order in which they are kept.
-    package enum Text: Int, CaseIterable, Sendable {
+    public enum Text: Int, CaseIterable, Sendable {
         case addressOfRecord, contact, callID, requestURI, toURI, fromURI, mainContact, replyBlock
     }
 
     /// Begins the bytes of a fact; its strings follow, each by ``append(_:_:to:)``, in order.
-    package func begin(_ buffer: inout ByteBuffer) {
+    public func begin(_ buffer: inout ByteBuffer) {
         buffer.clear()
         buffer.append(Self.version)
         buffer.append(marks.rawValue)
@@ -103,7 +103,7 @@ package struct Fact: Sendable {
     private static func lengthOffset(_ text: Text) -> Int { 184 + 2 * text.rawValue }
 
     /// Appends the next string.
-    package static func append(
+    public static func append(
         _ text: Text, _ bytes: Span<UInt8>, _ range: ByteRange, to buffer: inout ByteBuffer
     ) {
         let length = UInt16(truncatingIfNeeded: min(range.count, 65_535))
@@ -113,21 +113,21 @@ package struct Fact: Sendable {
     }
 
     /// Appends the next string, which is all of `bytes`.
-    package static func append(
+    public static func append(
         _ text: Text, _ bytes: borrowing ByteBuffer, to buffer: inout ByteBuffer
     ) {
         append(text, bytes.span, ByteRange(0, bytes.count), to: &buffer)
     }
 
     /// Says how long the string is that was written into the buffer since `start`.
-    package static func close(_ text: Text, from start: Int, in buffer: inout ByteBuffer) {
+    public static func close(_ text: Text, from start: Int, in buffer: inout ByteBuffer) {
         let length = UInt16(truncatingIfNeeded: min(buffer.count - start, 65_535))
         buffer[lengthOffset(text)] = UInt8(truncatingIfNeeded: length)
         buffer[lengthOffset(text) + 1] = UInt8(truncatingIfNeeded: length >> 8)
     }
 
     /// Reads a fact; `nil` for bytes that are none of this version.
-    package init?(_ bytes: Span<UInt8>) {
+    public init?(_ bytes: Span<UInt8>) {
         guard bytes.count >= Self.fixedBytes, bytes[0] == Self.version else { return nil }
         func address(_ offset: Int) -> TransportAddress {
             TransportAddress(
@@ -157,13 +157,13 @@ package struct Fact: Sendable {
     }
 
     /// The AOR key of a fact's bytes, without reading the rest.
-    package static func aorKey(_ bytes: Span<UInt8>) -> AORKey? {
+    public static func aorKey(_ bytes: Span<UInt8>) -> AORKey? {
         guard bytes.count >= fixedBytes, bytes[0] == version else { return nil }
         return AORKey(high: bytes.load64(at: 8), low: bytes.load64(at: 16))
     }
 
     /// Where a string lies in the bytes of a fact.
-    package static func range(of text: Text, in bytes: Span<UInt8>) -> ByteRange {
+    public static func range(of text: Text, in bytes: Span<UInt8>) -> ByteRange {
         guard bytes.count >= fixedBytes else { return .none }
         var start = fixedBytes
         for earlier in 0..<text.rawValue { start += Int(bytes.two(at: 184 + 2 * earlier)) }
@@ -172,7 +172,7 @@ package struct Fact: Sendable {
     }
 
     /// The bytes of a fact with other marks and nothing else changed.
-    package static func remark(_ buffer: inout ByteBuffer, _ marks: Marks) {
+    public static func remark(_ buffer: inout ByteBuffer, _ marks: Marks) {
         buffer[1] = marks.rawValue
     }
 }

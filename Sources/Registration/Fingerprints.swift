@@ -1,16 +1,16 @@
-package import Bytes
-package import Keys
-package import SIPMessage
+public import Bytes
+public import Keys
+public import SIPMessage
 
 /// Keyed hashes by which a refresh is recognised without its strings.
-package struct Fingerprints: Sendable {
+public struct Fingerprints: Sendable {
     private let key: HashKey
 
-    package init(_ keys: KeyRing) { key = keys.fingerprint }
+    public init(_ keys: KeyRing) { key = keys.fingerprint }
 
     /// Of a contact as the phone sent it, with the expiry it asks for: whatever the main registrar
     /// could see of it (P7). A change of anything here is no refresh.
-    package func contact(
+    public func contact(
         _ bytes: Span<UInt8>, element: ByteRange, askedSeconds: UInt32
     ) -> UInt64 {
         var hash = KeyedHash(key)
@@ -20,7 +20,7 @@ package struct Fingerprints: Sendable {
     }
 
     /// Of what makes a contact itself: its instance ID, else its URI (RFC 5626 §6, RFC 3261 §10.2.4).
-    package func identity(_ bytes: Span<UInt8>, _ contact: ContactRequest) -> UInt64 {
+    public func identity(_ bytes: Span<UInt8>, _ contact: ContactRequest) -> UInt64 {
         var hash = KeyedHash(key)
         if !contact.instance.isEmpty {
             hash.update(1)
@@ -40,7 +40,7 @@ package struct Fingerprints: Sendable {
         return hash.finish()
     }
 
-    package func text(_ bytes: Span<UInt8>, _ range: ByteRange) -> UInt64 {
+    public func text(_ bytes: Span<UInt8>, _ range: ByteRange) -> UInt64 {
         var hash = KeyedHash(key)
         hash.update(bytes, range)
         return hash.finish()
@@ -48,7 +48,7 @@ package struct Fingerprints: Sendable {
 
     /// Of the transaction a request belongs to: Call-ID, CSeq, and branch and sender of its topmost
     /// Via (RFC 3261 §17.2.3).
-    package func transaction(
+    public func transaction(
         _ bytes: Span<UInt8>, callID: ByteRange, sequence: UInt32, via: ViaValue
     ) -> UInt64 {
         var hash = KeyedHash(key)

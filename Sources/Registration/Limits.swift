@@ -1,17 +1,17 @@
 /// The bounds of registering, each with its reason.
-package enum RegistrationLimits {
+public enum RegistrationLimits {
     /// Contacts in one REGISTER: more than a phone has addresses, fewer than an answer can list.
-    package static let contactsPerRequestMax = 16
+    public static let contactsPerRequestMax = 16
     /// RFC 3261 §17.1.1.1: the round-trip estimate.
-    package static let t1Ms: UInt64 = 500
+    public static let t1Ms: UInt64 = 500
     /// 64·T1: after it nobody sends a copy of a request any more.
-    package static let transactionMs: UInt64 = 64 * t1Ms
+    public static let transactionMs: UInt64 = 64 * t1Ms
     /// A larger step of CSeq is not believed without the main registrar.
-    package static let sequenceStepMax: UInt32 = 1 << 20
+    public static let sequenceStepMax: UInt32 = 1 << 20
     /// A contact as it is kept, in bytes.
-    package static let contactBytesMax = 1_024
+    public static let contactBytesMax = 1_024
     /// Header fields of a 2xx that absorbed answers repeat, in bytes.
-    package static let replyBlockBytesMax = 2_048
+    public static let replyBlockBytesMax = 2_048
     /// Bytes of the largest fact: its strings and the fixed part.
-    package static let factBytesMax = 8_192
+    public static let factBytesMax = 8_192
 }

@@ -1,17 +1,17 @@
 /// The number under which a fact is kept; numbers rise, so new facts are appended.
-package struct RecordNumber: Hashable, Comparable, BitwiseCopyable, Sendable {
-    package let value: UInt64
-    package init(_ value: UInt64) { self.value = value }
+public struct RecordNumber: Hashable, Comparable, BitwiseCopyable, Sendable {
+    public let value: UInt64
+    public init(_ value: UInt64) { self.value = value }
     /// No record: numbers start at 1.
-    package static var none: RecordNumber { RecordNumber(0) }
-    package static func < (a: RecordNumber, b: RecordNumber) -> Bool { a.value < b.value }
+    public static var none: RecordNumber { RecordNumber(0) }
+    public static func < (a: RecordNumber, b: RecordNumber) -> Bool { a.value < b.value }
 }
 
 /// How far a worker's hand-overs to the store have come: the first has ticket 1.
-package struct CommitTicket: Hashable, Comparable, BitwiseCopyable, Sendable {
-    package let value: UInt64
-    package init(_ value: UInt64) { self.value = value }
-    package static func < (a: CommitTicket, b: CommitTicket) -> Bool { a.value < b.value }
+public struct CommitTicket: Hashable, Comparable, BitwiseCopyable, Sendable {
+    public let value: UInt64
+    public init(_ value: UInt64) { self.value = value }
+    public static func < (a: CommitTicket, b: CommitTicket) -> Bool { a.value < b.value }
 }
 
 /// Where facts live (RFC 3261 §10: the location service), as one worker sees it.
@@ -19,7 +19,7 @@ package struct CommitTicket: Hashable, Comparable, BitwiseCopyable, Sendable {
 /// Reads are synchronous and see what this worker staged, committed or not. Writes are staged, then
 /// handed over together; the store makes everything of one hand-over durable at once or not at all,
 /// and says so later by ticket.
-package protocol LocationService: ~Copyable {
+public protocol LocationService: ~Copyable {
     /// A number that no fact has had.
     mutating func nextRecordNumber() -> RecordNumber
 

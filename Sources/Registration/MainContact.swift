@@ -1,28 +1,28 @@
-package import Bytes
-package import Keys
-package import SIPMessage
+public import Bytes
+public import Keys
+public import SIPMessage
 
 /// How our Contact looks to the main registrar, and how it is read back from there.
-package struct MainContact: Sendable {
+public struct MainContact: Sendable {
     /// Where the contact ID stands in our Contact's URI.
-    package enum Placement: Sendable, Equatable {
+    public enum Placement: Sendable, Equatable {
         /// `sip:USER@US;ctid=ID`
         case parameter
         /// `sip:ID@US`
         case user
     }
 
-    package let placement: Placement
+    public let placement: Placement
     /// The address every worker receives on, as the main registrar is to call it.
-    package let advertised: TransportAddress
+    public let advertised: TransportAddress
 
-    package init(placement: Placement, advertised: TransportAddress) {
+    public init(placement: Placement, advertised: TransportAddress) {
         self.placement = placement
         self.advertised = advertised
     }
 
     /// Writes the URI for a contact of the phone's.
-    package func writeURI(
+    public func writeURI(
         _ id: ContactID, _ bytes: Span<UInt8>, user: ByteRange, _ outbox: inout Outbox
     ) {
         outbox.write("sip:")
@@ -43,7 +43,7 @@ package struct MainContact: Sendable {
     }
 
     /// The contact ID in a URI, wherever it stands; `nil` if there is none that we made.
-    package static func contactID(
+    public static func contactID(
         _ bytes: Span<UInt8>, _ uri: SIPURI, under keys: KeyRing
     ) -> ContactID? {
         if let value = bytes.parameter("ctid", in: uri.parameters),
@@ -56,13 +56,13 @@ package struct MainContact: Sendable {
     }
 
     /// What a 2xx of the main registrar says about one of our contacts.
-    package enum Grant: Equatable, Sendable {
+    public enum Grant: Equatable, Sendable {
         case absent
         /// Seconds from `expires`, else the Expires header field, else `nil`.
         case seconds(UInt32?)
     }
 
-    package static func grant(
+    public static func grant(
         of id: ContactID, in bytes: Span<UInt8>, _ index: borrowing MessageIndex,
         under keys: KeyRing
     ) -> Grant {
@@ -102,12 +102,12 @@ package struct MainContact: Sendable {
 
 /// Writes a REGISTER as it goes to the main registrar: our Via on top, our Contacts in place of the
 /// phone's, our lifetime; all else as the phone sent it (RFC 3261 §16.6).
-package enum RelayedRegister {
+public enum RelayedRegister {
     /// Writes everything behind our Via.
     ///
     /// - Parameters:
     ///   - seconds: the lifetime to ask for each contact, in the order of `meaning`.
-    package static func writeRest(
+    public static func writeRest(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex,
         _ meaning: borrowing RegisterMeaning, source: TransportAddress, contact: MainContact,
         ids: InlineArray<16, ContactID>, seconds: InlineArray<16, UInt32>,
@@ -211,7 +211,7 @@ package enum RelayedRegister {
 
     /// Supported or Require without `outbound` and `gruu`, which are not ours to serve: passed on,
     /// the main registrar would answer for us (RFC 5626 §6, RFC 5627 §5).
-    package static func writeOptions(
+    public static func writeOptions(
         _ bytes: Span<UInt8>, _ field: HeaderField, _ outbox: inout Outbox
     ) {
         var isFirst = true

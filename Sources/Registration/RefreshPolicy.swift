@@ -1,24 +1,24 @@
-package import Bytes
-package import Keys
+public import Bytes
+public import Keys
 
 /// Decides whether a refreshing REGISTER is answered here or relayed to the main registrar.
 ///
 /// Answering here is safe only if the request is the refresh of a binding that the main registrar
 /// has confirmed, comes the way that binding came, changes nothing, and the main registrar keeps the
 /// binding past the phone's next refresh with room for a failed round. The rules are P1 to P8.
-package struct RefreshPolicy: Sendable {
+public struct RefreshPolicy: Sendable {
     /// The lifetime asked of the main registrar, in seconds; 5 % of it is kept as a reserve.
-    package let mainSeconds: UInt32
+    public let mainSeconds: UInt32
 
-    package init(mainSeconds: UInt32) { self.mainSeconds = mainSeconds }
+    public init(mainSeconds: UInt32) { self.mainSeconds = mainSeconds }
 
     /// Why a REGISTER goes to the main registrar.
-    package enum Cause: UInt8, CaseIterable, Sendable {
+    public enum Cause: UInt8, CaseIterable, Sendable {
         case newContact, mainDue, flowChanged, callIDChanged, sequence, contactChanged, removal
         case fetch, dirty, severalVias, storeDown
     }
 
-    package enum Decision: Equatable, Sendable {
+    public enum Decision: Equatable, Sendable {
         /// Answered here; the grant is in seconds, before jitter.
         case absorb
         /// A copy of the request heard last: the same answer, no effect.
@@ -29,15 +29,15 @@ package struct RefreshPolicy: Sendable {
     }
 
     /// What of a request the decision looks at.
-    package struct Refresh: Sendable {
-        package let callID: UInt64
-        package let sequence: UInt32
-        package let transaction: UInt64
-        package let flow: Flow
+    public struct Refresh: Sendable {
+        public let callID: UInt64
+        public let sequence: UInt32
+        public let transaction: UInt64
+        public let flow: Flow
         /// Seconds the phone will be granted, not less than what it is told.
-        package let grantSeconds: UInt32
+        public let grantSeconds: UInt32
 
-        package init(
+        public init(
             callID: UInt64, sequence: UInt32, transaction: UInt64, flow: Flow, grantSeconds: UInt32
         ) {
             self.callID = callID
@@ -51,7 +51,7 @@ package struct RefreshPolicy: Sendable {
     /// - Parameters:
     ///   - binding: the one whose contact is the same in every byte (P1, P2 and P7 hold).
     ///   - committed: the hand-over up to which the store has answered.
-    package func decide(
+    public func decide(
         _ refresh: Refresh, _ binding: Binding, committed: CommitTicket, now: Instant
     ) -> Decision {
         guard binding.state == .live, now < binding.deadline else { return .relay(.newContact) }
@@ -85,21 +85,21 @@ package struct RefreshPolicy: Sendable {
     }
 
     /// Room for one whole failed round: 64·T1, and 5 % of the main lifetime if that is more.
-    package var guardMs: UInt64 {
+    public var guardMs: UInt64 {
         max(RegistrationLimits.transactionMs, UInt64(mainSeconds) * 50)
     }
 }
 
 /// Spreads the refreshes of phones that came together: the grant minus a part that depends on
 /// contact ID and CSeq alone, so that a copy of the answer is the same answer.
-package struct GrantSpread: Sendable {
+public struct GrantSpread: Sendable {
     /// The largest part taken off, in 1/1024 of the grant.
-    package let partMax: UInt64
+    public let partMax: UInt64
 
-    package init(fraction: Double) { partMax = UInt64(max(0, min(0.5, fraction)) * 1_024) }
+    public init(fraction: Double) { partMax = UInt64(max(0, min(0.5, fraction)) * 1_024) }
 
     /// Seconds told to the phone; at least 1 if `seconds` is.
-    package func spread(_ seconds: UInt32, _ id: ContactID, sequence: UInt32) -> UInt32 {
+    public func spread(_ seconds: UInt32, _ id: ContactID, sequence: UInt32) -> UInt32 {
         guard partMax > 0, seconds > 1 else { return seconds }
         var mixed = (id.high ^ id.low &* 0x9E37_79B9_7F4A_7C15) &+ UInt64(sequence)
         mixed = (mixed ^ mixed >> 32) &* 0xD6E8_FEB8_6659_FD93

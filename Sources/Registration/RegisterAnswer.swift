@@ -1,11 +1,11 @@
-package import Bytes
-package import SIPMessage
+public import Bytes
+public import SIPMessage
 
 /// What the phone gets to see: the answers to REGISTER, with its own contacts and what is left of
 /// them (RFC 3261 §10.3 step 8).
-package enum RegisterAnswer {
+public enum RegisterAnswer {
     /// Writes a Contact field from the phone's own bytes: everything but its old `expires`.
-    package static func writeContact(
+    public static func writeContact(
         _ bytes: Span<UInt8>, element: ByteRange, without expires: ByteRange, seconds: UInt32,
         _ outbox: inout Outbox
     ) {
@@ -22,7 +22,7 @@ package enum RegisterAnswer {
     }
 
     /// Header fields of a 2xx that later answers repeat.
-    package static func isRepeated(_ bytes: Span<UInt8>, _ field: HeaderField) -> Bool {
+    public static func isRepeated(_ bytes: Span<UInt8>, _ field: HeaderField) -> Bool {
         switch field.name {
         case .serviceRoute, .pAssociatedURI, .supported, .require, .flowTimer, .featureCaps,
             .allowEvents, .securityServer, .server:
@@ -32,7 +32,7 @@ package enum RegisterAnswer {
     }
 
     /// Collects the header fields to repeat from a 2xx of the main registrar.
-    package static func collectBlock(
+    public static func collectBlock(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, scratch: inout Outbox,
         into block: inout ByteBuffer
     ) {
@@ -59,7 +59,7 @@ package enum RegisterAnswer {
     /// `rebuilds`, up to where Contacts of ours are to be put in place of its own.
     ///
     /// After this the caller writes Contact fields and calls ``finish(_:_:_:)``.
-    package static func writeRelayed(
+    public static func writeRelayed(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, top: ViaValue, rebuilds: Bool,
         _ outbox: inout Outbox
     ) {
@@ -68,7 +68,7 @@ package enum RegisterAnswer {
     }
 
     /// The header fields of ``writeRelayed(_:_:top:rebuilds:_:)`` without the start line.
-    package static func writeFields(
+    public static func writeFields(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, top: ViaValue, rebuilds: Bool,
         _ outbox: inout Outbox
     ) {
@@ -94,7 +94,7 @@ package enum RegisterAnswer {
         }
     }
 
-    package static func finish(
+    public static func finish(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ outbox: inout Outbox
     ) {
         outbox.write(bytes, index.headerEnd)
@@ -103,12 +103,12 @@ package enum RegisterAnswer {
 }
 
 /// A REGISTER of our own that takes a lapsed binding out of the main registrar (RFC 3261 §10.2.2).
-package enum OwnRemoval {
+public enum OwnRemoval {
     /// Writes everything behind our Via from a fact's bytes.
     ///
     /// - Parameters:
     ///   - callID: written by `writeCallID`; the phone's own, or one derived from the contact ID.
-    package static func writeRest(
+    public static func writeRest(
         _ fact: Span<UInt8>, tag: UInt64, derivedCallID: UInt64?, sequence: UInt32,
         _ outbox: inout Outbox
     ) {

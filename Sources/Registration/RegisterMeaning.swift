@@ -1,45 +1,45 @@
-package import Bytes
-package import SIPMessage
+public import Bytes
+public import SIPMessage
 
 /// One contact of a REGISTER and what is asked for it (RFC 3261 §10.2.1).
-package struct ContactRequest: BitwiseCopyable, Sendable {
+public struct ContactRequest: BitwiseCopyable, Sendable {
     /// The whole element: address and parameters.
-    package let element: ByteRange
-    package let uri: SIPURI
+    public let element: ByteRange
+    public let uri: SIPURI
     /// After the first semicolon behind the address.
-    package let parameters: ByteRange
+    public let parameters: ByteRange
     /// The `expires` parameter with its semicolon; none if it is not there.
-    package let expiresParameter: ByteRange
+    public let expiresParameter: ByteRange
     /// The value of `+sip.instance`; none if it is not there.
-    package let instance: ByteRange
+    public let instance: ByteRange
     /// Seconds asked for: the parameter, else the Expires header field, else the default.
-    package let askedSeconds: UInt32
+    public let askedSeconds: UInt32
 }
 
 /// What a REGISTER means: whose it is and what it asks for each contact (RFC 3261 §10.3 steps 5-7).
 /// A fixed room that is used again for the next.
-package struct RegisterMeaning: ~Copyable {
-    package private(set) var to = ByteRange.none
-    package private(set) var isWildcard = false
-    package private(set) var count = 0
+public struct RegisterMeaning: ~Copyable {
+    public private(set) var to = ByteRange.none
+    public private(set) var isWildcard = false
+    public private(set) var count = 0
     /// Whether some contact asks for more than 0 s.
-    package private(set) var asksForBinding = false
+    public private(set) var asksForBinding = false
     private var contacts = RigidBuffer<ContactRequest>(
         count: RegistrationLimits.contactsPerRequestMax, zeroed: .nothing)
 
-    package init() {}
+    public init() {}
 
-    package subscript(index: Int) -> ContactRequest {
+    public subscript(index: Int) -> ContactRequest {
         precondition(index < count, "the contact is there")
         return contacts[index]
     }
 
     /// No contact: the sender only asks which bindings there are (§10.2.3).
-    package var isFetch: Bool { count == 0 && !isWildcard }
+    public var isFetch: Bool { count == 0 && !isWildcard }
 
     /// - Parameter aor: gets the canonical address of record.
     /// - Throws: what is wrong with To, Expires or a Contact.
-    package mutating func read(
+    public mutating func read(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, defaultSeconds: UInt32,
         aor: inout ByteBuffer
     ) throws(SIPParseError) {
@@ -98,7 +98,7 @@ extension ContactRequest {
     ///   - headerSeconds: the Expires header field, if there is one.
     ///   - defaultSeconds: what counts if nothing says how long.
     /// - Throws: at a contact that nobody could be reached by.
-    package init(
+    public init(
         _ bytes: Span<UInt8>, _ element: NameAddress, headerSeconds: UInt32?,
         defaultSeconds: UInt32
     ) throws(SIPParseError) {

@@ -1,13 +1,13 @@
-package import Bytes
-package import Keys
+public import Bytes
+public import Keys
 
 /// Knows the relayed REGISTERs of the last half minute, so that copies are neither lost nor
 /// multiplied (RFC 3261 §16.11: what repairs a stateless relay over UDP is the phone's copy).
 ///
 /// Losing an entry is harmless. Entries live in two generations of fixed size; each serves for 64·T1,
 /// or until it is full, and is then emptied.
-package struct RelayFilter: ~Copyable, Sendable {
-    package enum State: UInt8, BitwiseCopyable, Sendable {
+public struct RelayFilter: ~Copyable, Sendable {
+    public enum State: UInt8, BitwiseCopyable, Sendable {
         case free = 0
         /// Relayed, no final answer yet.
         case waiting
@@ -19,19 +19,19 @@ package struct RelayFilter: ~Copyable, Sendable {
         case refused
     }
 
-    package struct Entry: BitwiseCopyable, Sendable {
-        package var aor: UInt64 = 0
-        package var transaction: UInt64 = 0
-        package var first: Instant = Instant(milliseconds: 0)
-        package var lastSent: Instant = Instant(milliseconds: 0)
-        package var copies: UInt16 = 0
-        package var state: State = .free
+    public struct Entry: BitwiseCopyable, Sendable {
+        public var aor: UInt64 = 0
+        public var transaction: UInt64 = 0
+        public var first: Instant = Instant(milliseconds: 0)
+        public var lastSent: Instant = Instant(milliseconds: 0)
+        public var copies: UInt16 = 0
+        public var state: State = .free
 
-        package init() {}
+        public init() {}
     }
 
     /// What to do with a REGISTER that is to be relayed.
-    package enum Verdict: Equatable, Sendable {
+    public enum Verdict: Equatable, Sendable {
         /// Its first time: relay.
         case relay
         /// A copy whose time has come: relay the same bytes again.
@@ -52,7 +52,7 @@ package struct RelayFilter: ~Copyable, Sendable {
     private let mask: Int
 
     /// - Parameter entriesMax: relays in 64·T1; twice as many cells are taken, a power of two.
-    package init(entriesMax: Int, now: Instant) {
+    public init(entriesMax: Int, now: Instant) {
         var cells = 64
         while cells < entriesMax * 2 { cells *= 2 }
         young = RigidBuffer(count: cells, zeroed: Entry())
@@ -64,7 +64,7 @@ package struct RelayFilter: ~Copyable, Sendable {
     /// Judges a REGISTER that is about to be relayed and remembers it.
     ///
     /// - Parameter inFlightMax: relays of one AOR that may wait at a time.
-    package mutating func judge(
+    public mutating func judge(
         _ aor: AORKey, _ transaction: UInt64, inFlightMax: Int, now: Instant
     ) -> Verdict {
         turn(now)
@@ -158,13 +158,13 @@ package struct RelayFilter: ~Copyable, Sendable {
     }
 
     /// The entry of a relay, if it is still known.
-    package func entry(_ aor: AORKey, _ transaction: UInt64) -> Entry? {
+    public func entry(_ aor: AORKey, _ transaction: UInt64) -> Entry? {
         if let at = Self.place(young, aor.low, transaction) { return young[at] }
         if let at = Self.place(old, aor.low, transaction) { return old[at] }
         return nil
     }
 
-    package mutating func set(_ state: State, _ aor: AORKey, _ transaction: UInt64) {
+    public mutating func set(_ state: State, _ aor: AORKey, _ transaction: UInt64) {
         if let at = Self.place(young, aor.low, transaction) {
             if young[at].state == .waiting { youngWaiting -= 1 }
             if state == .waiting { youngWaiting += 1 }
@@ -177,15 +177,15 @@ package struct RelayFilter: ~Copyable, Sendable {
     }
 
     /// Whether a relay of the AOR has gone out within 64·T1 and has no answer yet.
-    package func isWaiting(_ aor: AORKey, now: Instant) -> Bool {
+    public func isWaiting(_ aor: AORKey, now: Instant) -> Bool {
         Self.waiting(young, aor.low, now) + Self.waiting(old, aor.low, now) > 0
     }
 
     /// How many entries the present generation has.
-    package var count: Int { youngCount }
+    public var count: Int { youngCount }
 
     /// Relays without an answer, those of the last generation included.
-    package var waitingCount: Int { youngWaiting + oldWaiting }
+    public var waitingCount: Int { youngWaiting + oldWaiting }
 
     private mutating func turn(_ now: Instant) {
         let passed = now.millisecondsSince(turned)

@@ -1,32 +1,32 @@
-package import Bytes
-package import Keys
+public import Bytes
+public import Keys
 
 /// What the answer to a relayed REGISTER needs: it travels in our Via's seal, so nothing has to be
 /// kept for it. Bytes: flags, flow, then each contact, then the request-URI if it is not the plain
 /// one of the AOR's domain.
-package struct RelayState: Sendable {
-    package struct Marks: OptionSet, Sendable {
-        package let rawValue: UInt8
-        package init(rawValue: UInt8) { self.rawValue = rawValue }
-        package static let ipv4 = Marks(rawValue: 1)
-        package static let wildcard = Marks(rawValue: 2)
-        package static let requestURI = Marks(rawValue: 4)
-        package static let indirect = Marks(rawValue: 8)
+public struct RelayState: Sendable {
+    public struct Marks: OptionSet, Sendable {
+        public let rawValue: UInt8
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        public static let ipv4 = Marks(rawValue: 1)
+        public static let wildcard = Marks(rawValue: 2)
+        public static let requestURI = Marks(rawValue: 4)
+        public static let indirect = Marks(rawValue: 8)
         /// The request carried credentials.
-        package static let authorized = Marks(rawValue: 16)
+        public static let authorized = Marks(rawValue: 16)
         /// Our own lifetime was asked for, not the phone's.
-        package static let throttled = Marks(rawValue: 32)
+        public static let throttled = Marks(rawValue: 32)
     }
 
-    package let marks: Marks
-    package let flow: Flow
-    package let contactCount: Int
+    public let marks: Marks
+    public let flow: Flow
+    public let contactCount: Int
     private let contactsStart: Int
     private let end: Int
 
     // MARK: Writing
 
-    package static func begin(
+    public static func begin(
         _ marks: Marks, _ flow: Flow, contacts: Int, to buffer: inout ByteBuffer
     ) {
         buffer.clear()
@@ -44,7 +44,7 @@ package struct RelayState: Sendable {
         buffer.append(UInt8(truncatingIfNeeded: contacts))
     }
 
-    package static func append(
+    public static func append(
         _ id: ContactID, askedSeconds: UInt32, _ bytes: Span<UInt8>, _ element: ByteRange,
         to buffer: inout ByteBuffer
     ) {
@@ -58,7 +58,7 @@ package struct RelayState: Sendable {
     // MARK: Reading
 
     /// - Returns: `nil` for bytes that are none; they were sealed, so that means another version.
-    package init?(_ bytes: Span<UInt8>) {
+    public init?(_ bytes: Span<UInt8>) {
         guard bytes.count >= 10 else { return nil }
         marks = Marks(rawValue: bytes[0])
         var at = 1
@@ -83,17 +83,17 @@ package struct RelayState: Sendable {
         guard contactCount <= RegistrationLimits.contactsPerRequestMax else { return nil }
     }
 
-    package struct SealedContact: Sendable {
-        package let id: ContactID
-        package let askedSeconds: UInt32
-        package let element: ByteRange
+    public struct SealedContact: Sendable {
+        public let id: ContactID
+        public let askedSeconds: UInt32
+        public let element: ByteRange
     }
 
     /// Where the first contact lies; pass it to ``contact(_:at:)``.
-    package var firstContact: Int { contactsStart }
+    public var firstContact: Int { contactsStart }
 
     /// Reads the contact at an offset, and moves it to the next.
-    package func contact(_ bytes: Span<UInt8>, at offset: inout Int) -> SealedContact? {
+    public func contact(_ bytes: Span<UInt8>, at offset: inout Int) -> SealedContact? {
         guard offset + 22 <= end else { return nil }
         let count = Int(bytes.two(at: offset + 20))
         guard offset + 22 + count <= end else { return nil }
@@ -106,7 +106,7 @@ package struct RelayState: Sendable {
     }
 
     /// The request-URI, at the offset after the last contact.
-    package func requestURI(at offset: Int) -> ByteRange? {
+    public func requestURI(at offset: Int) -> ByteRange? {
         marks.contains(.requestURI) && offset <= end ? ByteRange(offset, end) : nil
     }
 }

@@ -1,12 +1,12 @@
-package import Bytes
-package import Keys
+public import Bytes
+public import Keys
 
 /// The header fields of a 2xx that absorbed answers repeat (Service-Route, P-Associated-URI and the
 /// like), each distinct block kept once; bindings name it by number.
-package struct ReplyBlocks: ~Copyable, Sendable {
+public struct ReplyBlocks: ~Copyable, Sendable {
     /// Distinct blocks: a few per main registrar; phones with one of their own fill it up, and
     /// those that come later have theirs read from the fact.
-    package static let blocksMax = 4_096
+    public static let blocksMax = 4_096
     private static let bytesMax = 2 << 20
 
     private var bytes: RigidBuffer<UInt8>
@@ -17,7 +17,7 @@ package struct ReplyBlocks: ~Copyable, Sendable {
     private var count: UInt32 = 0
     private let key: HashKey
 
-    package init(_ keys: KeyRing) {
+    public init(_ keys: KeyRing) {
         key = keys.fingerprint
         bytes = RigidBuffer(count: Self.bytesMax, zeroed: 0)
         ranges = RigidBuffer(count: Self.blocksMax + 1, zeroed: .none)
@@ -26,10 +26,10 @@ package struct ReplyBlocks: ~Copyable, Sendable {
     }
 
     /// The number of a block, which is 0 for an empty one; `nil` if there is no room for another.
-    package mutating func intern(_ block: borrowing ByteBuffer) -> UInt32? { intern(block.span) }
+    public mutating func intern(_ block: borrowing ByteBuffer) -> UInt32? { intern(block.span) }
 
     /// The number of a block, which is 0 for an empty one; `nil` if there is no room for another.
-    package mutating func intern(_ block: Span<UInt8>) -> UInt32? {
+    public mutating func intern(_ block: Span<UInt8>) -> UInt32? {
         guard !block.isEmpty else { return 0 }
         var hash = KeyedHash(key)
         hash.update(block)
@@ -57,5 +57,5 @@ package struct ReplyBlocks: ~Copyable, Sendable {
 
     /// The bytes of a block: whole header fields with their line ends.
     @_lifetime(borrow self)
-    package func block(_ number: UInt32) -> Span<UInt8> { bytes.span(ranges[Int(number)]) }
+    public func block(_ number: UInt32) -> Span<UInt8> { bytes.span(ranges[Int(number)]) }
 }

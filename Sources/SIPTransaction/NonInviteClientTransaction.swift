@@ -1,17 +1,17 @@
-package import Bytes
+public import Bytes
 
 /// The client side of a transaction other than INVITE, over UDP (RFC 3261 §17.1.2), under simulated
 /// or real time: it says when to send and when it is over; bytes and sockets are the caller's.
-package struct NonInviteClientTransaction: BitwiseCopyable, Sendable {
-    package enum State: UInt8, BitwiseCopyable, Sendable {
+public struct NonInviteClientTransaction: BitwiseCopyable, Sendable {
+    public enum State: UInt8, BitwiseCopyable, Sendable {
         case trying, proceeding, completed, terminated
     }
 
-    package enum Event: Sendable {
+    public enum Event: Sendable {
         case provisional, final, timerE, timerF, timerK
     }
 
-    package enum Action: Equatable, Sendable {
+    public enum Action: Equatable, Sendable {
         case nothing
         /// Send the request again.
         case send
@@ -23,24 +23,24 @@ package struct NonInviteClientTransaction: BitwiseCopyable, Sendable {
         case end
     }
 
-    package static let t1Ms: UInt64 = 500
-    package static let t2Ms: UInt64 = 4_000
-    package static let t4Ms: UInt64 = 5_000
+    public static let t1Ms: UInt64 = 500
+    public static let t2Ms: UInt64 = 4_000
+    public static let t4Ms: UInt64 = 5_000
 
-    package private(set) var state = State.trying
+    public private(set) var state = State.trying
     private var timerE: Instant
     private var intervalMs = Self.t1Ms
     private var timerF: Instant
     private var timerK = Instant(milliseconds: .max)
 
     /// A transaction whose request is sent at `now`.
-    package init(now: Instant) {
+    public init(now: Instant) {
         timerE = now.advanced(byMilliseconds: Self.t1Ms)
         timerF = now.advanced(byMilliseconds: 64 * Self.t1Ms)
     }
 
     /// When ``fire(at:)`` is to be called next.
-    package var nextTimer: Instant {
+    public var nextTimer: Instant {
         switch state {
         case .trying, .proceeding: min(timerE, timerF)
         case .completed: timerK
@@ -49,7 +49,7 @@ package struct NonInviteClientTransaction: BitwiseCopyable, Sendable {
     }
 
     /// Lets the timers that are due do their work.
-    package mutating func fire(at now: Instant) -> Action {
+    public mutating func fire(at now: Instant) -> Action {
         switch state {
         case .trying, .proceeding:
             if timerF <= now { return receive(.timerF, at: now) }
@@ -61,7 +61,7 @@ package struct NonInviteClientTransaction: BitwiseCopyable, Sendable {
     }
 
     /// Moves on by an event and says what the caller is to do.
-    package mutating func receive(_ event: Event, at now: Instant) -> Action {
+    public mutating func receive(_ event: Event, at now: Instant) -> Action {
         switch (state, event) {
         case (.trying, .provisional):
             state = .proceeding
