@@ -91,7 +91,7 @@ enum SettingsFile {
             }
         }
         let loaded = Settings.load(toml: text, file: path ?? "", overrides: overrides)
-        for complaint in loaded.errors { Complain.line("error: " + complaint.text) }
+        for complaint in loaded.errors { Complain.line(complaint.text) }
         for complaint in loaded.warnings { Complain.line("warning: " + complaint.text) }
         guard let settings = loaded.settings else { throw ExitCode(1) }
         return settings
