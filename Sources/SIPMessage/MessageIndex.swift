@@ -14,6 +14,9 @@ public struct HeaderField: BitwiseCopyable, Sendable {
 public struct MessageIndex: ~Copyable {
     /// More header fields than any phone or registrar sends.
     public static let headersMax = 128
+    /// Longest header field with its folds and its line break, in bytes: far more than any phone
+    /// sends, and a bound on what one field can make the main registrar put together from fragments.
+    public static let lineBytesMax = 8_192
 
     public internal(set) var isRequest = false
     /// The method of the request, or of the CSeq of a response.

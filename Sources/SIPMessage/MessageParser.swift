@@ -164,6 +164,9 @@ public struct MessageParser: Sendable {
         _ bytes: Span<UInt8>, _ start: Int, _ valueEnd: Int, _ lineEnd: Int, _ escaped: Int,
         _ index: inout MessageIndex
     ) throws(SIPParseError) {
+        guard lineEnd - start <= MessageIndex.lineBytesMax else {
+            throw SIPParseError(.lineTooLong, at: start)
+        }
         let colon = bytes.find(0x3A, 0x20, 0x09, 0x0D, from: start, to: valueEnd)
         guard colon > start else { throw SIPParseError(.headerName, at: start) }
         var value = colon

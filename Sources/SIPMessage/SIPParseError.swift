@@ -2,7 +2,7 @@
 public struct SIPParseError: Error, Equatable, BitwiseCopyable, Sendable {
     public enum Reason: UInt8, CaseIterable, BitwiseCopyable, Sendable {
         case startLine, version, headerName, noColon, controlByte, bareCarriageReturn, noEnd
-        case tooManyHeaders, doubledHeader, missingHeader
+        case tooManyHeaders, lineTooLong, doubledHeader, missingHeader
         case number, numberTooLarge, contentLength
         case via, address, uri, contact, wildcard, sequence, methodMismatch, callID, parameter
         case tooManyContacts, addressOfRecord
@@ -17,6 +17,7 @@ public struct SIPParseError: Error, Equatable, BitwiseCopyable, Sendable {
             case .controlByte: "Control Byte"
             case .bareCarriageReturn: "Bare CR or LF"
             case .noEnd: "No End of Headers"
+            case .lineTooLong: "Header Too Long"
             case .tooManyHeaders: "Too Many Headers"
             case .doubledHeader: "Doubled Header"
             case .missingHeader: "Missing Header"

@@ -128,6 +128,15 @@ struct MessageParserTests {
         #expect(reason(Sample.text(Sample.register + flood)) == .tooManyHeaders)
     }
 
+    @Test func `with fields of at most 8,192 bytes, folds and line break included`() {
+        func field(_ bytes: Int) -> String { "X: " + String(repeating: "x", count: bytes - 5) }
+        let most = MessageIndex.lineBytesMax
+        #expect(reason(Sample.text(Sample.register + [field(most)])) == nil)
+        #expect(reason(Sample.text(Sample.register + [field(most + 1)])) == .lineTooLong)
+        let folds = Array(repeating: " x", count: most / 4)
+        #expect(reason(Sample.text(Sample.register + ["X: x"] + folds)) == .lineTooLong)
+    }
+
     @Test func `only with its empty line`() {
         let text = Sample.text(Sample.register)
         for count in 1..<text.utf8.count {
