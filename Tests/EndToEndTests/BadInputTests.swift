@@ -71,12 +71,15 @@ extension EndToEnd {
 
         static var large: [Spoiling] {
             [
-                edited("a head of 65,000 bytes", .refusalOrSilence) { lines in
+                edited("a header of 64,000 bytes") { lines in
                     withField(["X-Filler: " + String(repeating: "x", count: 64_000)], in: lines)
                 },
-                edited("a body of 64,000 bytes", .refusalOrSilence) { lines in
-                    lines.dropLast(3) + [
-                        "Content-Length: 64000", "", String(repeating: "x", count: 64_000),
+                // A good request, but with our Via it is more than a datagram holds.
+                edited("a body that fills the datagram", .refusalOrSilence) { lines in
+                    let head = lines.dropLast(3) + ["Content-Length: 65000", "", ""]
+                    let room = 65_507 - head.joined(separator: "\r\n").utf8.count
+                    return lines.dropLast(3) + [
+                        "Content-Length: \(room)", "", String(repeating: "x", count: room),
                     ]
                 },
                 edited("1,000 header fields") { lines in
@@ -131,11 +134,13 @@ extension EndToEnd {
             let midreg = try Midreg(main: main.endpoint, in: folder)
             try await midreg.start()
             let before = try await midreg.metrics()
+            var sent: [String: String] = [:]
 
             let table = Self.noise + Self.cut + Self.large + Self.missingAndDoubled + Self.absurd
             for input in table {
                 let (name, expected) = (input.name, input.expected)
                 let phone = try Phone("alice", server: midreg.endpoint)
+                sent[phone.callID] = name
                 phone.socket.send(input.spoil(phone), to: midreg.endpoint)
                 let limit: Duration = expected == .badRequest ? .seconds(5) : .milliseconds(300)
                 let answer = try await phone.socket.receiveMessage(within: limit)
@@ -149,11 +154,15 @@ extension EndToEnd {
                 #expect(midreg.isRunning, "\(name): \(midreg.log.suffix(2_000))")
                 try #require(midreg.isRunning)
             }
-            #expect(
-                try await main.receive(within: .milliseconds(200)) == nil, "nothing got through")
+            var relayed: [String] = []
+            while let message = try await main.receiveMessage(within: .milliseconds(200)) {
+                relayed.append(sent[message["Call-ID"] ?? ""] ?? message.text)
+            }
+            #expect(relayed == [], "nothing gets through")
             #expect(try await midreg.contacts() == [])
             let after = try await midreg.metrics()
-            let counted = after.dropped + after.rejected - before.dropped - before.rejected
+            func faults(_ at: Metrics) -> Int { at.dropped + at.rejected + at.unsent }
+            let counted = faults(after) - faults(before)
             #expect(counted == table.count)
 
             // It still serves.

@@ -80,7 +80,8 @@ extension EndToEnd {
             let source = try #require(pending.source)
             let contact = try #require(pending["Contact"])
             var success = pending.response(200, "OK", toTag: "spoofed")
-            success.fields.append(("Contact", "\(contact);expires=3600"))
+            success.fields.append(
+                ("Contact", contact.contains(";expires=") ? contact : "\(contact);expires=3600"))
 
             let stranger = try DatagramSocket("127.0.0.2")
             stranger.send(success.text, to: source)

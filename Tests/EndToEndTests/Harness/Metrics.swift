@@ -42,6 +42,8 @@ struct Metrics {
     /// Requests answered with an error of midreg's own.
     var rejected: Int { sum("midreg_register_rejected_total") }
     var dropped: Int { sum("midreg_sip_dropped_messages_total") }
+    /// Datagrams that the kernel did not take, for example too large with our Via.
+    var unsent: Int { sum("midreg_udp_send_errors_total") }
     func mainAnswers(_ code: String) -> Int {
         sum("midreg_main_responses_total", ["method": "REGISTER", "code": code])
     }
