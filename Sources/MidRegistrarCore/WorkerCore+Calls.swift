@@ -255,7 +255,7 @@ extension WorkerCore {
         var request = ForwardedRequest(source: flow.peer)
         request.leavesOutTopRoute = leavesOutRoute
         request.writeRest(bytes, index, &outbox)
-        if !outbox.end(to: target.peer, from: target.socket) { counters.add(.droppedOutboxFull) }
+        endForwarded(to: target.peer, from: target.socket, bytes, via, flow, &outbox)
     }
 
     private mutating func forwardToMain(
@@ -272,9 +272,7 @@ extension WorkerCore {
         var request = ForwardedRequest(source: flow.peer)
         request.leavesOutTopRoute = leavesOutRoute
         request.writeRest(bytes, index, &outbox)
-        if !outbox.end(to: options.mainServer, from: options.mainSocket) {
-            counters.add(.droppedOutboxFull)
-        }
+        endForwarded(to: options.mainServer, from: options.mainSocket, bytes, via, flow, &outbox)
     }
 
     /// A branch that is a function of the request alone; CANCEL and non-2xx ACK get their INVITE's.

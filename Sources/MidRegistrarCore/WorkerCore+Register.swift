@@ -320,9 +320,9 @@ extension WorkerCore {
         RelayedRegister.writeRest(
             bytes, index, meaning, source: flow.peer, contact: options.contact, ids: ids,
             seconds: seconds, &outbox)
-        if !outbox.end(to: options.mainServer, from: options.mainSocket) {
-            counters.add(.droppedOutboxFull)
-        }
+        let isSent = endForwarded(
+            to: options.mainServer, from: options.mainSocket, bytes, via, flow, &outbox)
+        if !isSent { filter.set(.refused, aor, transaction) }
     }
 
     /// Bindings the request touches are not absorbed before the main registrar has answered it.

@@ -21,6 +21,9 @@ public struct WorkerCore: ~Copyable {
     /// Room for what a Via carries, in bytes.
     public static let carriedBytesMax = 24_576
 
+    /// What one UDP datagram carries, over IPv6 too, in bytes.
+    static let datagramBytesMax = 65_487
+
     let options: CoreOptions
     public var counters = Counters()
     public var events: [CoreEvent] = []
@@ -214,6 +217,27 @@ public struct WorkerCore: ~Copyable {
         }
         ResponseWriter.finish(&outbox)
         if !outbox.end(to: source, from: socket) { counters.add(.droppedOutboxFull) }
+    }
+
+    /// Ends a request that is passed on. One that, with our Via, fits no datagram any more is
+    /// answered 513 (RFC 3261 §21.5.7) and not sent.
+    @discardableResult
+    mutating func endForwarded(
+        to destination: TransportAddress, from socket: UInt16, _ bytes: Span<UInt8>,
+        _ via: ViaValue, _ flow: Flow, _ outbox: inout Outbox
+    ) -> Bool {
+        guard outbox.overflowed || outbox.openCount <= Self.datagramBytesMax else {
+            outbox.abandon()
+            refuse(
+                513, "Message Too Large", bytes, via, flow.peer, flow.socket, .rejectTooLarge,
+                &outbox)
+            return false
+        }
+        guard outbox.end(to: destination, from: socket) else {
+            counters.add(.droppedOutboxFull)
+            return false
+        }
+        return true
     }
 
     /// 400, or 505, where a Via can be answered; silence else.

@@ -39,6 +39,19 @@ struct CallToPhoneTests {
         sent.first("Via").components("branch=")[1].components(";")[0]
     }
 
+    @Test func `that fits no datagram with our Via is answered 513`() {
+        let full = request("MESSAGE", uri)
+        for (room, code) in [(200, Int?.none), (900, nil), (100, 513)] {
+            let body = String(repeating: "x", count: 65_487 - full.utf8.count - room)
+            let text = full.replacing(
+                "Content-Length: 0\r\n\r\n",
+                with: "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
+            let sent = scene.send(text, from: mainServer)
+            #expect(sent.map(\.to) == [code == nil ? phoneA : mainServer])
+            if let code { #expect(sent[0].code == code) }
+        }
+    }
+
     @Test func `reaches the phone by its own URI, and its answers come back`() {
         let invite = scene.send(request("INVITE", uri), from: mainServer)[0]
         #expect(invite.to == phoneA)
