@@ -88,7 +88,15 @@ private func ipv4(_ text: Span<UInt8>) -> UInt32? {
     return address << 8 | part
 }
 
+private func isColonBeforeIPv4(_ text: Span<UInt8>, _ at: Int) -> Bool {
+    at < text.count && text[at] == UInt8(ascii: ":")
+        && ipv4(text.extracting((at + 1)..<text.count)) != nil
+}
+
 /// RFC 4291 §2.2: groups of hex digits, one `::`, an IPv4 address as the last two groups.
+///
+/// `:::` before the IPv4 address is read as `::`: who follows the grammar of RFC 3261 to the letter
+/// writes it so (RFC 5118 §4.10; corrected by RFC 5954).
 private func ipv6(_ text: Span<UInt8>) -> (UInt64, UInt64)? {
     var groups = InlineArray<8, UInt16>(repeating: 0)
     var count = 0
@@ -99,6 +107,7 @@ private func ipv6(_ text: Span<UInt8>) -> (UInt64, UInt64)? {
         guard text[1] == UInt8(ascii: ":") else { return nil }
         gap = 0
         at = 2
+        if isColonBeforeIPv4(text, at) { at += 1 }
     }
     while at < text.count {
         guard count < 8 else { return nil }
@@ -128,6 +137,7 @@ private func ipv6(_ text: Span<UInt8>) -> (UInt64, UInt64)? {
                 guard gap < 0 else { return nil }
                 gap = count
                 at += 1
+                if isColonBeforeIPv4(text, at) { at += 1 }
             } else if at == text.count {
                 return nil
             }

@@ -177,7 +177,7 @@ struct SIPURITests {
             "sip:user;par=u%40example.net@example.com", "sip:%00@h", "sip:*72#@h",
             "sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com",
             "tel:+1-201-555-0123", "nobodyKnowsThisScheme:totally/opaque",
-            "sip:a@[2001:db8::192.0.2.1]",
+            "sip:a@[2001:db8::192.0.2.1]", "sip:a@[2001:db8:::192.0.2.1]",
             "sip:a:@h", "sip:a@h;x=[/:&+$", "sip:a@h:65535",
         ])
     func `if it is well formed`(text: String) { #expect(ReadURI(text) != nil) }
@@ -187,7 +187,7 @@ struct SIPURITests {
             "", "sip", "sip:", ":a@h", "sip:@h", "sip:a@", "sip:a@h:", "sip:a@h:0", "sip:a@h:65536",
             "sip:a@h:5060x", "sip:a@@h", "sip:a@h@i", "sip:a:b:c@h", "sip:a b@h", "sip: a@h",
             "sip:a@h ", "<sip:a@h>", "sip:a\"@h", "sip:a%4@h", "sip:a%@h", "sip:a%zz@h",
-            "sip:a@h%41", "sip:a@[::1", "sip:a@[]", "sip:a@[2001:db8:::192.0.2.1]", "sip:a@::1",
+            "sip:a@h%41", "sip:a@[::1", "sip:a@[]", "sip:a@[2001:db8:::1]", "sip:a@::1",
             "sip:2001:db8::10", "sip:a@h;", "sip:a@h;;x", "sip:a@h;x=", "sip:a@h;=y", "sip:a@h;x;",
             "sip:a@h;x=%4", "sip:a@h;x,y", "sip:a@h;x=\"y\"", "sip:a@h?", "sip:a@h?x=<y>",
             "sip:a@h;x=\u{E9}", "sip:\u{E9}@h", "1sip:a@h", "s ip:a@h", "tel:+1 2", "sip:a@h/x",
