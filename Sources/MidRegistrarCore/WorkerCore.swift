@@ -124,8 +124,7 @@ public struct WorkerCore: ~Copyable {
         do throws(SIPParseError) {
             via = try index.topVia(bytes)
         } catch {
-            counters.add(.droppedNoVia)
-            note(.malformed, source, error)
+            answerBad(bytes, error, source, socket, &outbox)
             return .done
         }
         guard index.isRequest else {
@@ -240,14 +239,22 @@ public struct WorkerCore: ~Copyable {
         return true
     }
 
-    /// 400, or 505, where a Via can be answered; silence else.
+    /// 400, or 505, where its sender can make something of an answer; silence else.
+    ///
+    /// A topmost Via that cannot be read is answered too, to where the packet came from as always,
+    /// if everything else that matches an answer to a request is there (§8.2.6.2): whoever wrote
+    /// `SIP/7.0` into a request line does so in its Via as well (RFC 4475 §3.1.2.16).
     private mutating func answerBad(
         _ bytes: Span<UInt8>, _ error: SIPParseError, _ source: TransportAddress,
         _ socket: UInt16, _ outbox: inout Outbox
     ) {
         note(.malformed, source, error)
-        guard index.isRequest, index.method != .ack, let via = try? index.topVia(bytes) else {
-            counters.add(.droppedMalformed)
+        let via = try? index.topVia(bytes)
+        let isWhole =
+            index.has(.via) && index.has(.from) && index.has(.to) && index.has(.callID)
+            && index.has(.cseq)
+        guard index.isRequest, index.method != .ack, via != nil || isWhole else {
+            counters.add(via == nil ? .droppedNoVia : .droppedMalformed)
             return
         }
         if index.method == .register { counters.add(.registerRejected) }
@@ -256,10 +263,12 @@ public struct WorkerCore: ~Copyable {
         } else {
             counters.add(.rejectMalformed)
         }
+        let toTag =
+            via.map { tag(bytes, $0) } ?? fingerprints.text(bytes, index.value(.callID) ?? .none)
         outbox.begin()
         ResponseWriter.begin(
             error.reason == .version ? 505 : 400, error.reason.text, to: bytes, index,
-            source: source, toTag: tag(bytes, via), &outbox)
+            source: source, toTag: toTag, &outbox)
         ResponseWriter.finish(&outbox)
         if !outbox.end(to: source, from: socket) { counters.add(.droppedOutboxFull) }
     }
