@@ -10,14 +10,24 @@ public struct ForwardedRequest: Sendable {
 
     public init(source: TransportAddress) { self.source = source }
 
-    /// Writes the start line with another request-URI.
+    /// Writes the start line with a target of the target set as request-URI, without what a
+    /// registered URI may have but a request-URI may not: headers and `method` (§16.6 step 2,
+    /// §19.1.1 table 1).
     public static func writeStartLine(
-        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, uri: Span<UInt8>,
-        _ outbox: inout Outbox
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, target: SIPURI,
+        in targetBytes: Span<UInt8>, _ outbox: inout Outbox
     ) {
         outbox.write(bytes, index.methodName)
         outbox.write(" ")
-        outbox.write(uri)
+        var copy = EditedCopy(from: target.whole.start)
+        var cursor = ParameterCursor(target.parameters)
+        while let parameter = try? cursor.next(targetBytes) {
+            if targetBytes.spellsIgnoringCase("method", in: parameter.name) {
+                copy.drop(parameter.whole, targetBytes, &outbox)
+            }
+        }
+        let end = target.headers.isEmpty ? target.whole.end : target.headers.start - 1
+        copy.keep(upTo: end, targetBytes, &outbox)
         outbox.write(" SIP/2.0\r\n")
     }
 

@@ -26,6 +26,7 @@ extension WorkerCore {
         let hasToTag: Bool
         do throws(SIPParseError) {
             uri = try SIPURI(bytes, index.requestURI)
+            try checkNoHeaders(uri)
             guard let fromValue = index.value(.from), let toValue = index.value(.to) else {
                 throw SIPParseError(.missingHeader, at: 0)
             }
@@ -119,6 +120,13 @@ extension WorkerCore {
         }
         countRequest(way, hasToTag: hasToTag)
         return .done
+    }
+
+    /// A request-URI has no headers (§19.1.1, table 1). One that does is refused rather than cleaned:
+    /// the next reader might make header fields of them (RFC 4475 §3.1.2.11), and a cleaned one is
+    /// not the one that the sender's digest covers.
+    func checkNoHeaders(_ uri: SIPURI) throws(SIPParseError) {
+        guard uri.headers.isEmpty else { throw SIPParseError(.uri, at: uri.headers.start) }
     }
 
     private func isOptions(_ way: Way) -> Bool {
@@ -232,11 +240,10 @@ extension WorkerCore {
             let written = location.read(record) { fact -> Bool in
                 let range = Fact.range(of: .contact, in: fact)
                 guard
-                    let contact = try? NameAddress(fact, from: range.start, to: range.end)
+                    let contact = try? NameAddress(fact, from: range.start, to: range.end),
+                    let uri = try? SIPURI(fact, contact.uri)
                 else { return false }
-                ForwardedRequest.writeStartLine(
-                    bytes, index,
-                    uri: fact.extracting(contact.uri.start..<contact.uri.end), &outbox)
+                ForwardedRequest.writeStartLine(bytes, index, target: uri, in: fact, &outbox)
                 return true
             }
             guard written == true else {

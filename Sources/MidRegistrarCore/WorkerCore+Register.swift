@@ -361,6 +361,7 @@ extension WorkerCore {
         let uri: SIPURI
         do throws(SIPParseError) {
             uri = try SIPURI(bytes, index.requestURI)
+            try checkNoHeaders(uri)
             guard let from = index.value(.from) else {
                 throw SIPParseError(.missingHeader, at: 0)
             }

@@ -40,4 +40,35 @@ struct RefusalTests {
         #expect(scene.send(bad, from: stranger).map(\.code) == [505])
         #expect(scene.counter(.rejectVersion) == 1)
     }
+
+    @Test(arguments: ["INVITE", "OPTIONS", "REGISTER", "CANCEL"])
+    func `with headers in its request-URI goes no further`(method: String) {
+        let uri = "sip:bob@elsewhere.test?Route=%3Csip:evil.test%3E"
+        #expect(scene.send(request(method, uri), from: stranger).map(\.code) == [400])
+        #expect(scene.send(request("ACK", uri), from: stranger).isEmpty)
+        #expect(scene.counter(.callsToMain) == 0)
+    }
+
+    @Test(
+        arguments: [
+            ("<sip:alice@192.0.2.1:5062?Route=%3Csip:evil.test%3E>", "sip:alice@192.0.2.1:5062"),
+            (
+                "<sip:alice@192.0.2.1:5062;method=BYE;transport=udp?Subject=x>",
+                "sip:alice@192.0.2.1:5062;transport=udp"
+            ),
+            ("<sip:alice@192.0.2.1;Method=MESSAGE>", "sip:alice@192.0.2.1"),
+            ("sip:alice@192.0.2.1;method=x", "sip:alice@192.0.2.1"),
+        ])
+    func `is not made of a registered URI (§16.6 step 2)`(contact: String, target: String) {
+        var phone = Phone(contact: contact)
+        let relayed = scene.send(phone.register(), from: phoneA)[0]
+        let accepted = scene.send(answer(relayed), from: mainServer, socket: mainSocket)
+        #expect(accepted.map(\.code) == [200])
+        let bare = contact.first == "<" ? String(contact.dropLast()) : contact
+        #expect(accepted[0].first("Contact").contains(bare))
+        let id = relayed.first("Contact").contactID
+        let call = request("INVITE", "sip:alice@127.0.0.1:5060;ctid=\(id)")
+        #expect(
+            scene.send(call, from: mainServer).map(\.startLine) == ["INVITE \(target) SIP/2.0"])
+    }
 }
