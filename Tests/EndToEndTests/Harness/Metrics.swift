@@ -44,6 +44,10 @@ struct Metrics {
     var dropped: Int { sum("midreg_sip_dropped_messages_total") }
     /// Datagrams that the kernel did not take, for example too large with our Via.
     var unsent: Int { sum("midreg_udp_send_errors_total") }
+    /// Bytes of datagrams it has read; those that changed workers count twice.
+    var receivedBytes: Int { sum("midreg_sip_received_bytes_total") }
+    /// Datagrams that have left it, to whomever.
+    var sent: Int { sum("midreg_sip_sent_messages_total") }
     func mainAnswers(_ code: String) -> Int {
         sum("midreg_main_responses_total", ["method": "REGISTER", "code": code])
     }

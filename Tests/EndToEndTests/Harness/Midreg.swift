@@ -28,6 +28,7 @@ final class Midreg {
     private let mainPorts: UInt16
     private let prefix: [String]
     private let configuration: String?
+    private let arguments: [String]
     private let folder: Folder
     private var child: Child?
     private var starts = 0
@@ -39,10 +40,12 @@ final class Midreg {
     /// - Parameters:
     ///   - main: the main registrar.
     ///   - configuration: TOML for what no flag says.
+    ///   - arguments: more flags of `midreg run`.
     ///   - prefix: puts it into a network namespace.
     init(
         main: Endpoint, hosts: [String] = ["127.0.0.1"], own: Endpoint? = nil,
-        configuration: String? = nil, prefix: [String] = [], in folder: Folder
+        configuration: String? = nil, arguments: [String] = [], prefix: [String] = [],
+        in folder: Folder
     ) throws {
         listeners = try hosts.map { Endpoint($0, try Ports.take()) }
         counters = Endpoint("127.0.0.1", try Ports.take())
@@ -51,6 +54,7 @@ final class Midreg {
         self.main = main
         self.prefix = prefix
         self.configuration = configuration
+        self.arguments = arguments
         self.folder = folder
         statePath = folder("state")
         try folder.makeFolder("state")
@@ -69,6 +73,7 @@ final class Midreg {
             "--own", "udp:\(own)", "--main-ports",
             "\(mainPorts)-\(mainPorts + Self.mainPortCount - 1)",
         ]
+        command += arguments
         if let workers { command += ["--workers", "\(workers)"] }
         let child = try Child(command, log: folder("midreg-\(starts).log"))
         self.child = child
