@@ -53,14 +53,18 @@ extension WorkerCore {
 
         var token: FlowToken?
         var routeIsOurs = false
+        var routeMayBeOurs = false
         if let topRoute {
             token = FlowToken(
                 bytes.extracting(topRoute.user.start..<topRoute.user.end), under: options.keys,
                 scratch: &scratch)
+            let host = bytes.extracting(topRoute.host.start..<topRoute.host.end)
             routeIsOurs =
-                token != nil
-                || options.ownAddresses.contains(
-                    bytes.extracting(topRoute.host.start..<topRoute.host.end), port: topRoute.port)
+                token != nil || options.ownAddresses.contains(host, port: topRoute.port)
+            // A phone that has us as its outbound proxy names us here, by a name that we need not
+            // know; passed on, it would send the main registrar's copy back to us. An address we
+            // do know, so another's stays where it is (§16.4).
+            routeMayBeOurs = routeIsOurs || TransportAddress(host: host, port: 0) == nil
         }
         let id =
             uri.scheme == .other
@@ -115,8 +119,7 @@ extension WorkerCore {
         case .toMain(let id):
             forwardToMain(
                 bytes, via, flow, id, isInDialog: hasToTag,
-                leavesOutRoute: topRoute != nil
-                    && (routeIsOurs || token == nil && !hasToTag), &outbox)
+                leavesOutRoute: routeIsOurs || routeMayBeOurs && !hasToTag, &outbox)
         }
         countRequest(way, hasToTag: hasToTag)
         return .done

@@ -144,6 +144,19 @@ struct CallToPhoneTests {
         #expect(options.map(\.code) == [200])
     }
 
+    @Test(
+        arguments: [
+            ("<sip:127.0.0.1:5060;lr>", false), ("<sip:proxy.example.test;lr>", false),
+            ("<sip:192.0.2.77;lr>", true), ("<sip:127.0.0.1:5080;lr>", true),
+        ])
+    func `leaves the topmost Route behind if it may be ours`(route: String, isKept: Bool) {
+        let call = request(
+            "INVITE", "sip:bob@elsewhere.test", from: "sip:alice@example.test", route: [route])
+        let sent = scene.send(call, from: phoneA)[0]
+        #expect(sent.to == mainServer)
+        #expect(sent.all("Route") == (isKept ? [route] : []))
+    }
+
     @Test func `of the phone's own goes to the main registrar, wherever it points`() {
         let call = request(
             "INVITE", "sip:bob@elsewhere.test", from: "sip:alice@example.test",

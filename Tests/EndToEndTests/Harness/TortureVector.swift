@@ -116,11 +116,13 @@ struct TortureOutcome {
         }
         var isTopVia = true
         // A phone that has us as its outbound proxy names us in the topmost Route, by a name that we
-        // need not know: outside a dialog that Route stays behind, whatever stands there.
+        // need not know: outside a dialog that Route stays behind, unless it names an address.
         var mayLoseRoute = original.first("to")?.value.contains("tag") == false
         let isRegister = original.method == "REGISTER"
         for field in original.fields {
-            if field.name == "route", mayLoseRoute, rest.first?.line != field.line {
+            if field.name == "route", mayLoseRoute, rest.first?.line != field.line,
+                field.value.firstMatch(of: /sips?:([^@>;]*@)?[0-9\[]/) == nil
+            {
                 mayLoseRoute = false
                 continue
             }
