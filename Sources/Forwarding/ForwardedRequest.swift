@@ -53,16 +53,7 @@ public struct ForwardedRequest: Sendable {
                 outbox.write("\r\n")
             case .route where isTopRoute && leavesOutTopRoute:
                 isTopRoute = false
-                guard
-                    let first = try? NameAddress(
-                        bytes, from: field.value.start, to: field.value.end)
-                else { break }
-                let comma = bytes.skipSpace(from: first.whole.end, to: field.value.end)
-                if comma < field.value.end {
-                    outbox.write("Route: ")
-                    outbox.write(bytes, bytes.trimmed(ByteRange(comma + 1, field.value.end)))
-                    outbox.write("\r\n")
-                }
+                TopRoute.writeRest(bytes, of: field, &outbox)
             default: outbox.write(bytes, field.line)
             }
         }

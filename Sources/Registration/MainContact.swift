@@ -137,7 +137,7 @@ public enum RelayedRegister {
             case .route:
                 // The topmost names us: that is how the request came here.
                 if isTopRoute {
-                    writeWithoutFirst(bytes, field, &outbox)
+                    TopRoute.writeRest(bytes, of: field, &outbox)
                 } else {
                     outbox.write(bytes, field.line)
                 }
@@ -165,19 +165,6 @@ public enum RelayedRegister {
         }
         outbox.write(bytes, index.headerEnd)
         outbox.write(bytes, index.body)
-    }
-
-    private static func writeWithoutFirst(
-        _ bytes: Span<UInt8>, _ field: HeaderField, _ outbox: inout Outbox
-    ) {
-        guard
-            let first = try? NameAddress(bytes, from: field.value.start, to: field.value.end)
-        else { return }
-        let comma = bytes.skipSpace(from: first.whole.end, to: field.value.end)
-        guard comma < field.value.end else { return }
-        outbox.write("Route: ")
-        outbox.write(bytes, bytes.trimmed(ByteRange(comma + 1, field.value.end)))
-        outbox.write("\r\n")
     }
 
     private static func write(

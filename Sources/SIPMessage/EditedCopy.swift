@@ -26,3 +26,20 @@ public struct EditedCopy: BitwiseCopyable, Sendable {
         at = max(at, range.end)
     }
 }
+
+/// The topmost Route of a request that is passed on, when it names us (RFC 3261 §16.4).
+public enum TopRoute {
+    /// Writes the rest of a Route field whose first element stays behind; nothing if that was all.
+    public static func writeRest(
+        _ bytes: Span<UInt8>, of field: HeaderField, _ outbox: inout Outbox
+    ) {
+        guard
+            let first = try? NameAddress(bytes, from: field.value.start, to: field.value.end)
+        else { return }
+        let comma = bytes.skipSpace(from: first.whole.end, to: field.value.end)
+        guard comma < field.value.end else { return }
+        outbox.write("Route: ")
+        outbox.write(bytes, bytes.trimmed(ByteRange(comma + 1, field.value.end)))
+        outbox.write("\r\n")
+    }
+}
