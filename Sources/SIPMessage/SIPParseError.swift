@@ -3,7 +3,7 @@ public struct SIPParseError: Error, Equatable, BitwiseCopyable, Sendable {
     public enum Reason: UInt8, CaseIterable, BitwiseCopyable, Sendable {
         case startLine, version, headerName, noColon, controlByte, bareCarriageReturn, noEnd
         case tooManyHeaders, lineTooLong, doubledHeader, missingHeader
-        case number, numberTooLarge, contentLength
+        case number, numberTooLarge, contentLength, messageTooLarge
         case via, address, uri, contact, wildcard, sequence, methodMismatch, callID, parameter
         case tooManyContacts, addressOfRecord
 
@@ -24,6 +24,7 @@ public struct SIPParseError: Error, Equatable, BitwiseCopyable, Sendable {
             case .number: "Bad Number"
             case .numberTooLarge: "Number Too Large"
             case .contentLength: "Bad Content-Length"
+            case .messageTooLarge: "Message Too Large"
             case .via: "Bad Via"
             case .address: "Bad Address"
             case .uri: "Bad URI"

@@ -1,6 +1,5 @@
 import Bytes
 import CMallocCount
-import Glibc
 import SIPMessage
 import Testing
 
@@ -111,10 +110,4 @@ struct RobustnessTests {
         let long = nanoseconds(8_000)
         #expect(long < 4 * short, "\(short) ns a piece among 1,000, \(long) ns among 8,000")
     }
-}
-
-private func threadNanoseconds() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-    return Double(time.tv_sec) * 1e9 + Double(time.tv_nsec)
 }
