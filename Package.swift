@@ -108,6 +108,9 @@ let package = Package(
             dependencies: ["Registration", "SIPMessage", "Keys", "Bytes"],
             swiftSettings: checked),
         .testTarget(
+            name: "ForwardingTests", dependencies: ["Forwarding", "SIPMessage", "Bytes"],
+            swiftSettings: checked),
+        .testTarget(
             name: "MidRegistrarCoreTests",
             dependencies: [
                 "MidRegistrarCore", "Registration", "Forwarding", "SIPTransaction", "SIPMessage",
