@@ -173,8 +173,7 @@ public struct StreamFramer: BitwiseCopyable, Sendable {
     /// Takes a line that begins a field or is folded to one (§7.3.1).
     private mutating func line(_ bytes: Span<UInt8>, _ end: Int) throws(SIPParseError) {
         let first = bytes[lineStart]
-        // Behind the start line there is nothing to fold to.
-        if first == 0x20 || first == 0x09, fields > 0 {
+        if first == 0x20 || first == 0x09 {
             if isLengthOpen { lengthEnd = end }
             return
         }

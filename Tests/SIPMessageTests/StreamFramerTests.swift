@@ -271,9 +271,9 @@ struct StreamFramerTests {
             }
             return best / Double(bytes.count)
         }
-        let short = nanoseconds(7_500)
-        let long = nanoseconds(60_000)
-        #expect(long < 3 * short, "\(short) ns a byte of 7,500, \(long) ns of 60,000")
+        let short = nanoseconds(2_500)
+        let long = nanoseconds(20_000)
+        #expect(long < 3 * short, "\(short) ns a byte of 2,500, \(long) ns of 20,000")
     }
 
     @Test func `without an allocation`() {
