@@ -7,7 +7,7 @@ extension Span<UInt8> {
     /// Eight bytes from `offset`, least significant first.
     ///
     /// - Precondition: eight bytes are there.
-    public func load64(at offset: Int) -> UInt64 {
+    @inline(__always) public func load64(at offset: Int) -> UInt64 {
         precondition(offset >= 0 && offset <= count - 8, "eight bytes are there")
         // SAFETY: the check above.
         return unsafe withUnsafeBufferPointer { bytes in
@@ -17,7 +17,7 @@ extension Span<UInt8> {
     }
 
     /// Whether `range` holds the same bytes as `otherRange` of `other`.
-    public func same(
+    @inline(__always) public func same(
         _ range: ByteRange, as other: Span<UInt8>, _ otherRange: ByteRange
     ) -> Bool {
         guard range.count == otherRange.count else { return false }
@@ -33,12 +33,16 @@ extension Span<UInt8> {
     }
 
     /// Whether both hold the same bytes.
-    public func same(as other: Span<UInt8>) -> Bool {
+    @inline(__always) public func same(as other: Span<UInt8>) -> Bool {
         same(ByteRange(0, count), as: other, ByteRange(0, other.count))
     }
 
-    /// Whether `range` spells `text` (which is in lower case), case not counting.
-    public func spellsIgnoringCase(_ text: StaticString, in range: ByteRange) -> Bool {
+    /// Whether `range`, which holds no control bytes, spells `text`, case not counting.
+    ///
+    /// `text` is in lower case and has nothing but letters, digits and bytes from 0x20 to 0x3F.
+    @inline(__always) public func spellsIgnoringCase(_ text: StaticString, in range: ByteRange)
+        -> Bool
+    {
         guard range.count == text.utf8CodeUnitCount, range.end <= count else { return false }
         // SAFETY: the range lies inside, the text is as long and always there.
         return unsafe withUnsafeBufferPointer { bytes in
@@ -48,7 +52,7 @@ extension Span<UInt8> {
     }
 
     /// Whether `range` spells `text`, case counting.
-    public func spells(_ text: StaticString, in range: ByteRange) -> Bool {
+    @inline(__always) public func spells(_ text: StaticString, in range: ByteRange) -> Bool {
         guard range.count == text.utf8CodeUnitCount, range.end <= count else { return false }
         // SAFETY: the range lies inside, the text is as long and always there.
         return unsafe withUnsafeBufferPointer { bytes in
@@ -58,7 +62,7 @@ extension Span<UInt8> {
     }
 
     /// The offset of the first of four bytes in `start..<end`, or `end`.
-    public func find(
+    @inline(__always) public func find(
         _ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8, from start: Int, to end: Int
     ) -> Int {
         precondition(start >= 0 && start <= end && end <= count, "the range lies inside")
@@ -79,7 +83,7 @@ extension Span<UInt8> {
     }
 
     /// The offset of the first control byte (not HT) in `start..<end`, or `end`.
-    public func findControl(from start: Int, to end: Int) -> Int {
+    @inline(__always) public func findControl(from start: Int, to end: Int) -> Int {
         precondition(start >= 0 && start <= end && end <= count, "the range lies inside")
         guard end + 16 <= count else {
             var at = start
@@ -100,7 +104,7 @@ extension Span<UInt8> {
 
 extension StaticString {
     /// The byte at `index` of its UTF-8.
-    public func byte(_ index: Int) -> UInt8 {
+    @inline(__always) public func byte(_ index: Int) -> UInt8 {
         precondition(index >= 0 && index < utf8CodeUnitCount, "the byte is there")
         // SAFETY: the check above; a static string is always there.
         return withUTF8Buffer { unsafe $0[index] }

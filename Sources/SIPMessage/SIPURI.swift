@@ -140,17 +140,14 @@ public struct SIPURI: BitwiseCopyable, Sendable {
 private func checkUserInfo(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPParseError) {
     var at = range.start
     while at < range.end {
-        switch bytes[at] {
-        case 0x25:
-            guard at + 2 < range.end, bytes[at + 1].hexDigitValue != nil,
-                bytes[at + 2].hexDigitValue != nil
-            else { throw SIPParseError(.uri, at: at) }
-            at += 2
-        case 0x00...0x20, 0x22, 0x3A, 0x3C, 0x3E, 0x40, 0x5B...0x5E, 0x60, 0x7B...0x7D, 0x7F...:
-            throw SIPParseError(.uri, at: at)
-        default: break
+        if bytes[at].isPlainUserByte {
+            at += 1
+            continue
         }
-        at += 1
+        guard bytes[at] == 0x25, at + 2 < range.end, bytes[at + 1].hexDigitValue != nil,
+            bytes[at + 2].hexDigitValue != nil
+        else { throw SIPParseError(.uri, at: at) }
+        at += 3
     }
 }
 
@@ -213,10 +210,13 @@ extension Span<UInt8> {
 extension UInt8 {
     /// A byte of a host name or an IPv4 address; "_" is not in the grammar but in many networks.
     var isHostByte: Bool {
-        switch self {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
-        default: false
-        }
+        // ALPHA / DIGIT / "-" / "." / "_"
+        isIn(0x03FF_6000_0000_0000, 0x07FF_FFFE_87FF_FFFE)
+    }
+
+    /// A byte that stands for itself in user and password (`unreserved / user-unreserved`, "#").
+    var isPlainUserByte: Bool {
+        isIn(0xABFF_FFDA_0000_0000, 0x47FF_FFFE_87FF_FFFE)
     }
 }
 

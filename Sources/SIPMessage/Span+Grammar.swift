@@ -4,11 +4,13 @@ public import Bytes
 extension UInt8 {
     /// `token` (RFC 3261 §25.1).
     public var isTokenByte: Bool {
-        switch self {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-        case 0x2D, 0x2E, 0x21, 0x25, 0x2A, 0x5F, 0x2B, 0x60, 0x27, 0x7E: true
-        default: false
-        }
+        // ALPHA / DIGIT / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~"
+        isIn(0x03FF_6CA2_0000_0000, 0x47FF_FFFF_87FF_FFFE)
+    }
+
+    /// Whether it is an ASCII byte of a set: bit n of `low` stands for n, of `high` for 64 + n.
+    func isIn(_ low: UInt64, _ high: UInt64) -> Bool {
+        self < 0x80 && (self < 0x40 ? low : high) &>> UInt64(self & 0x3F) & 1 != 0
     }
 
     /// White space inside a value; CR and LF are there only as part of a fold.

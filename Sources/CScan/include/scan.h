@@ -26,14 +26,37 @@ static inline int midreg_same(
     return memcmp(a, b, (size_t)count) == 0;
 }
 
-/// Whether `count` bytes spell a text that is in lower case, letters of either case counting as one.
+/// Whether `count` bytes spell a text in lower case, letters of either case counting as one.
+///
+/// Exact for texts of letters, digits and bytes from 0x20 to 0x3F against bytes that are no control
+/// bytes: there only the two cases of a letter differ in nothing but bit 0x20.
 static inline int midreg_spells(
     const uint8_t *_Nonnull p, const uint8_t *_Nonnull lower, long count) {
-    for (long i = 0; i < count; i++) {
-        uint8_t c = p[i];
-        if ((uint8_t)(c - 'A') < 26) c |= 0x20;
-        if (c != lower[i]) return 0;
+    const uint64_t fold = 0x2020202020202020u;
+    if (count >= 8) {
+        uint64_t a, b;
+        long at = 0;
+        for (; at + 8 <= count; at += 8) {
+            memcpy(&a, p + at, 8);
+            memcpy(&b, lower + at, 8);
+            if ((a | fold) != b) return 0;
+        }
+        if (at == count) return 1;
+        // The last eight, some of them for the second time.
+        memcpy(&a, p + count - 8, 8);
+        memcpy(&b, lower + count - 8, 8);
+        return (a | fold) == b;
     }
+    if (count >= 4) {
+        uint32_t a, b, c, d;
+        memcpy(&a, p, 4);
+        memcpy(&b, lower, 4);
+        memcpy(&c, p + count - 4, 4);
+        memcpy(&d, lower + count - 4, 4);
+        return (a | (uint32_t)fold) == b && (c | (uint32_t)fold) == d;
+    }
+    for (long i = 0; i < count; i++)
+        if ((p[i] | 0x20) != lower[i]) return 0;
     return 1;
 }
 
