@@ -195,6 +195,10 @@ extension WorkerCore {
         }
         if isOurs {
             if index.method == .options, !uri.hasUser { return .options }
+            // Phones that were given our address as their domain call users at it; the main
+            // registrar knows them. What was meant for a contact ID is none of theirs.
+            let isUser = uri.hasUser && bytes.parameter("ctid", in: uri.parameters) == nil
+            if !isMain, isUser, let caller = phone(fromKey, flow) { return .toMain(caller) }
             if isAck { return .drop }
             // The same to a stranger whether the ID exists or not.
             return isMain ? .answer(404, "Not Found", .callsUnknownID) : forbidden

@@ -400,7 +400,8 @@ extension WorkerCore {
         fact.local =
             Int(binding.flow.socket) < options.sockets.count
             ? options.sockets[Int(binding.flow.socket)].local : .none
-        fact.server = answer.server
+        // The one that was asked; it may answer from another port.
+        fact.server = options.mainServer
         fact.sequence = binding.sequenceRelayed
         fact.askedSeconds = asked
         fact.grantedSeconds = binding.grantedSeconds

@@ -139,6 +139,19 @@ struct CallToPhoneTests {
         #expect(scene.send(request("ACK", uri, forwards: 0), from: mainServer).isEmpty)
     }
 
+    @Test func `to a user at our own address goes from a phone to the main registrar`() {
+        let call = request("INVITE", "sip:bob@127.0.0.1:5060", from: "sip:alice@example.test")
+        let sent = scene.send(call, from: phoneA)
+        #expect(sent.map(\.to) == [mainServer])
+        #expect(sent[0].startLine == "INVITE sip:bob@127.0.0.1:5060 SIP/2.0")
+        #expect(scene.send(call, from: stranger).map(\.code) == [403])
+        #expect(scene.send(call, from: mainServer).map(\.code) == [404])
+        let wrong = request(
+            "INVITE", "sip:bob@127.0.0.1:5060;ctid=\(String(repeating: "a", count: 24))",
+            from: "sip:alice@example.test")
+        #expect(scene.send(wrong, from: phoneA).map(\.code) == [403])
+    }
+
     @Test func `is not needed to hear that we are there`() {
         let options = scene.send(request("OPTIONS", "sip:127.0.0.1:5060"), from: stranger)
         #expect(options.map(\.code) == [200])
