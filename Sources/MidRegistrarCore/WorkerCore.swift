@@ -358,7 +358,7 @@ public struct WorkerCore: ~Copyable {
         }
         counters.add(.rounds)
         counters.set(.bindings, UInt64(table.liveCount))
-        counters.set(.addressesOfRecord, UInt64(table.aorCount))
+        counters.set(.addressesOfRecord, UInt64(table.liveAORCount))
         counters.set(.relaysInFlight, UInt64(filter.waitingCount))
         counters.set(.repliesHeld, UInt64(held.count))
         counters.set(.removalsOwed, UInt64(removals.queued + removals.active))

@@ -21,7 +21,10 @@ public struct BindingTable: ~Copyable, Sendable {
 
     /// Bindings of any state.
     public private(set) var count = 0
+    /// AORs with a binding of any state.
     public private(set) var aorCount = 0
+    /// AORs with a live binding.
+    public private(set) var liveAORCount = 0
     public private(set) var liveCount = 0
     public let bindingsMax: Int
 
@@ -49,8 +52,9 @@ public struct BindingTable: ~Copyable, Sendable {
             let old = entries[Int(index.value)]
             precondition(
                 old.aor == newValue.aor && old.id == newValue.id, "a binding keeps its keys")
-            if old.state == .live, newValue.state != .live { liveCount -= 1 }
-            if old.state != .live, newValue.state == .live { liveCount += 1 }
+            if (old.state == .live) != (newValue.state == .live) {
+                countLive(index.value, old.aor, by: newValue.state == .live ? 1 : -1)
+            }
             var entry = newValue
             entry.next = old.next
             entry.wheelNext = old.wheelNext
@@ -127,7 +131,7 @@ public struct BindingTable: ~Copyable, Sendable {
         byID[at] = ((binding.id.low >> 16) & 0xFFFF_FFFF) << 32 | UInt64(index)
         entries[Int(index)] = entry
         count += 1
-        if entry.state == .live { liveCount += 1 }
+        if entry.state == .live { countLive(index, entry.aor, by: 1) }
         enterWheel(index)
         return BindingIndex(index)
     }
@@ -136,15 +140,26 @@ public struct BindingTable: ~Copyable, Sendable {
         let slot = index.value
         let entry = entries[Int(slot)]
         precondition(entry.state != .free, "the binding is there")
+        if entry.state == .live { countLive(slot, entry.aor, by: -1) }
         leaveWheel(slot)
         removeFromAOR(slot, entry)
         removeCell(ofID: slot, entry)
-        if entry.state == .live { liveCount -= 1 }
         var free = Binding()
         free.next = freeHead
         entries[Int(slot)] = free
         freeHead = slot
         count -= 1
+    }
+
+    /// Counts a binding that becomes live, or ceases to be, and its AOR if no other one is.
+    private mutating func countLive(_ slot: UInt32, _ aor: AORKey, by change: Int) {
+        liveCount += change
+        var next = first(of: aor)
+        while let place = next {
+            if place.value != slot, entries[Int(place.value)].state == .live { return }
+            next = self.next(after: place)
+        }
+        liveAORCount += change
     }
 
     private mutating func removeFromAOR(_ slot: UInt32, _ entry: Binding) {

@@ -63,8 +63,13 @@ struct BindingTableTests {
             #expect(table.isFull == (model.count == 40))
             #expect(table.aorCount == Set(model.values).count)
             var live = 0
-            for place in places.values where table[place].state == .live { live += 1 }
+            var liveAORs: Set<Int> = []
+            for (number, place) in places where table[place].state == .live {
+                live += 1
+                liveAORs.insert(model[number] ?? -1)
+            }
             #expect(table.liveCount == live)
+            #expect(table.liveAORCount == liveAORs.count)
             for number in 0..<70 {
                 let found = table.find(binding(number, of: 0).id)
                 #expect(found == places[number])
