@@ -14,7 +14,11 @@ public struct ByteRange: Equatable, Hashable, BitwiseCopyable, Sendable {
 
     /// - Precondition: `0 <= start <= end < 2³²`.
     public init(_ start: Int, _ end: Int) {
-        precondition(start >= 0 && start <= end && end <= Int(UInt32.max), "a range runs forward")
+        // Read without sign, a negative number is larger than every bound.
+        precondition(
+            UInt(bitPattern: start) <= UInt(bitPattern: end)
+                && UInt(bitPattern: end) <= UInt(UInt32.max),
+            "a range runs forward")
         first = UInt32(truncatingIfNeeded: start)
         past = UInt32(truncatingIfNeeded: end)
     }

@@ -45,6 +45,12 @@ internal import Glibc
 }
 
 extension RigidBuffer where Element == UInt8 {
+    /// Sets every byte to 0.
+    public mutating func clear() {
+        // SAFETY: the buffer has `count` bytes.
+        unsafe memset(base, 0, count)
+    }
+
     /// Stores eight bytes at `offset`, least significant first.
     public mutating func store(eight value: UInt64, at offset: Int) {
         precondition(offset >= 0 && offset <= count - 8, "eight bytes fit")

@@ -80,7 +80,7 @@ public struct MessageIndex: ~Copyable {
         sequenceMethod = .none
         sequenceDigits = .none
         viaFields = 0
-        for index in 0..<firsts.count { firsts[index] = 0 }
+        firsts.clear()
     }
 
     /// Adds a field; `false` if a name that may stand once stands there again.
