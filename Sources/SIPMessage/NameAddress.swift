@@ -92,6 +92,10 @@ private func checkOnce(_ bytes: Span<UInt8>, _ parameters: ByteRange) throws(SIP
             default: 0
             }
         guard seen & mark == 0 else { throw SIPParseError(.parameter, at: name.start) }
+        // A tag is compared, and by other rules where it is no token (§25.1 `tag-param`).
+        guard mark != 2 || bytes.isToken(parameter.value) else {
+            throw SIPParseError(.parameter, at: name.start)
+        }
         seen |= mark
     }
 }

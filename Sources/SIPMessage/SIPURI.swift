@@ -183,8 +183,9 @@ private func checkHeaders(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPPa
     }
 }
 
-/// The offset after one byte or escape of a parameter or a header of a URI. "@" and "," are not
-/// among them: a reader that looks for the last "@", or splits a list first, would read another URI.
+/// The offset after one byte or escape of a parameter or a header of a URI. "@", "," and "#" are not
+/// among them: a reader that looks for the last "@", splits a list first, or knows fragments would
+/// read another URI.
 private func afterURIByte(
     _ bytes: Span<UInt8>, _ at: Int, _ end: Int
 ) throws(SIPParseError) -> Int {
@@ -193,7 +194,7 @@ private func afterURIByte(
         guard at + 2 < end, bytes[at + 1].hexDigitValue != nil, bytes[at + 2].hexDigitValue != nil
         else { throw SIPParseError(.uri, at: at) }
         return at + 3
-    case 0x00...0x20, 0x22, 0x2C, 0x3C, 0x3E, 0x40, 0x7F...: throw SIPParseError(.uri, at: at)
+    case 0x00...0x20, 0x22, 0x23, 0x2C, 0x3C, 0x3E, 0x40, 0x7F...: throw SIPParseError(.uri, at: at)
     default: return at + 1
     }
 }
@@ -250,11 +251,12 @@ public struct ParameterCursor: BitwiseCopyable, Sendable {
         let nameFrom = nameStart
         var semicolon = max(0, nameFrom - 1)
         while semicolon > 0, bytes[semicolon].isLinearSpace { semicolon -= 1 }
-        // URI parameters allow more than token bytes in names ("[", "/", ":", "&", "$").
+        // URI parameters allow more than token bytes in names ("[", "/", ":", "&", "$"); UTF-8 stands
+        // only in quoted strings.
         while nameStart < end {
             switch bytes[nameStart] {
             case 0x3B, 0x3D, 0x20, 0x09, 0x0D, 0x0A: break
-            case 0x22, 0x3C, 0x3E, 0x2C: throw SIPParseError(.parameter, at: nameStart)
+            case 0x22, 0x3C, 0x3E, 0x2C, 0x7F...: throw SIPParseError(.parameter, at: nameStart)
             default:
                 nameStart += 1
                 continue
@@ -277,7 +279,8 @@ public struct ParameterCursor: BitwiseCopyable, Sendable {
             } else {
                 while valueEnd < end, bytes[valueEnd] != 0x3B, !bytes[valueEnd].isLinearSpace {
                     switch bytes[valueEnd] {
-                    case 0x22, 0x2C, 0x3C, 0x3E: throw SIPParseError(.parameter, at: valueEnd)
+                    case 0x22, 0x2C, 0x3C, 0x3E, 0x7F...:
+                        throw SIPParseError(.parameter, at: valueEnd)
                     default: break
                     }
                     valueEnd += 1

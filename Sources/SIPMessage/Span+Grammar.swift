@@ -43,6 +43,11 @@ extension Span<UInt8> {
         return at
     }
 
+    /// Whether all of `range` is one token.
+    public func isToken(_ range: ByteRange) -> Bool {
+        !range.isEmpty && endOfToken(from: range.start, to: range.end) == range.end
+    }
+
     /// The offset after the quoted string that opens at `start`, at most `end`; `nil` if it does not
     /// close there. A backslash escapes any byte but CR and LF (RFC 3261 §25.1 `quoted-pair`).
     public func endOfQuotedString(from start: Int, to end: Int) -> Int? {

@@ -85,7 +85,7 @@ public struct ViaValue: BitwiseCopyable, Sendable {
                 switch parameter.name.count {
                 // Each at most once: the answer must go, and be matched, one way only.
                 case 6 where bytes.spellsIgnoringCase("branch", in: parameter.name):
-                    guard branchRange.isEmpty, !parameter.value.isEmpty else {
+                    guard branchRange.isEmpty, bytes.isToken(parameter.value) else {
                         throw SIPParseError(.via, at: parameter.name.start)
                     }
                     branchRange = parameter.value

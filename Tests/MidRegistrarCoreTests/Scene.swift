@@ -306,10 +306,11 @@ struct Phone {
         let expiry = expires.map { ["Expires: \($0)"] } ?? []
         let credentials = authorized ? ["Authorization: Digest username=\"\(user)\""] : []
         let contact = contact ?? self.contact
+        let name = callID.prefix { $0 != "@" }
         let lines =
             [
                 "REGISTER sip:example.test SIP/2.0",
-                "Via: SIP/2.0/UDP 192.0.2.1:5062;branch=z9hG4bK\(callID.prefix(6))\(branches);rport",
+                "Via: SIP/2.0/UDP 192.0.2.1:5062;branch=z9hG4bK\(name)\(branches);rport",
                 "Max-Forwards: 70", "From: <sip:\(user)@example.test>;tag=f1",
                 "To: <sip:\(user)@example.test>", "Call-ID: \(callID)",
                 "CSeq: \(sequence) REGISTER",

@@ -46,6 +46,9 @@ struct ViaValueTests {
             Case("SIP/2.0/UDP h;branch=a;", nil), Case("SIP/2.0/UDP h;branch=", nil),
             Case("SIP/2.0/UDP h;branch", nil), Case("SIP/2.0/UDP h;x=\"a", nil),
             Case("SIP/2.0/UDP h;x=\"a\\\"", nil), Case("SIP/2.0/UDP h;x=\"a\\", nil),
+            Case("SIP/2.0/UDP h;branch=\"a\"", nil), Case("SIP/2.0/UDP h;branch=\u{E9}", nil),
+            Case("SIP/2.0/UDP h;branch=a=", nil), Case("SIP/2.0/UDP h;branch=a@b", nil),
+            Case("SIP/2.0/UDP h;branch=-.!%*_+`'~", "UDP h 0 -.!%*_+`'~ - -"),
             Case("SIP/2.0/UDP h;branch=a;branch=b", nil), Case("SIP/2.0/UDP h;rport;rport=1", nil),
             Case("SIP/2.0/UDP h;received=a;Received=b", nil), Case("SIP/2.0/UDP h;=a", nil),
         ])
@@ -94,6 +97,10 @@ struct NameAddressTests {
             ("A (b) <sip:a@h>", nil), ("<sip:a@h> x", nil), ("<sip:a@h>;", nil),
             ("<sip:a@h>;;x", nil), ("<sip:a@h>;x=", nil), ("<sip:a@h>;x=\"", nil),
             ("<sip:a@h>;x=\"\\", nil), ("<sip:a@h>;x=<y>", nil), ("sip:a@h?x=y", nil),
+            ("<sip:a@h>;tag=-.!%*_+`'~", "sip:a@h|tag=-.!%*_+`'~"), ("<sip:a@h>;tag", nil),
+            ("<sip:a@h>;tag=\"1\"", nil), ("<sip:a@h>;tag=1=", nil), ("<sip:a@h>;tag=\u{E9}", nil),
+            ("<sip:a@h>;\u{E9}=1", nil), ("<sip:a@h>;x=\u{E9}", nil),
+            ("<sip:a@h>;x=\"\u{E9}\"", "sip:a@h|x=\"\u{E9}\""),
             ("<sip:a@h>;tag=1;TAG=2", nil), ("<sip:a@h>;expires=1;expires=0", nil),
             ("<sip:a@h>;other=1;other=2", "sip:a@h|other=1;other=2"), ("\"\\", nil), ("\"", nil),
         ] as [(String, String?)]
@@ -190,6 +197,7 @@ struct SIPURITests {
             "sip:a@h%41", "sip:a@[::1", "sip:a@[]", "sip:a@[2001:db8:::1]", "sip:a@::1",
             "sip:2001:db8::10", "sip:a@h;", "sip:a@h;;x", "sip:a@h;x=", "sip:a@h;=y", "sip:a@h;x;",
             "sip:a@h;x=%4", "sip:a@h;x,y", "sip:a@h;x=\"y\"", "sip:a@h?", "sip:a@h?x=<y>",
+            "sip:a@h;x=#", "sip:a@h;x#=y", "sip:a@h?x=#", "sip:a@h#x",
             "sip:a@h;x=\u{E9}", "sip:\u{E9}@h", "1sip:a@h", "s ip:a@h", "tel:+1 2", "sip:a@h/x",
         ])
     func `or refused`(text: String) { #expect(ReadURI(text) == nil) }
