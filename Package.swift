@@ -143,6 +143,15 @@ let package = Package(
                 "SIPMessage", "Transport", "Bytes",
             ],
             swiftSettings: checked),
+        // Our parser beside sofia-sip, which is a program of its own and never linked.
+        .target(
+            name: "Comparing", dependencies: ["SIPMessage", "Bytes"],
+            path: "Tests/Differential/Comparison", swiftSettings: checked),
+        .executableTarget(
+            name: "Differ", dependencies: ["Comparing"], path: "Tests/Differential/Program",
+            swiftSettings: checked),
+        .testTarget(
+            name: "DifferentialTests", dependencies: ["Comparing"], swiftSettings: checked),
         .testTarget(name: "TidyTests", swiftSettings: checked),
         .testTarget(name: "EndToEndTests", exclude: ["Peers"], swiftSettings: checked),
     ] + fuzzers,
