@@ -5,6 +5,8 @@
 final class StubRegistrar {
     let socket: DatagramSocket
     private(set) var requests: [RawMessage] = []
+    /// All that came, as it came.
+    private(set) var datagrams: [[UInt8]] = []
     /// Bytes of its answers.
     private(set) var answeredBytes = 0
 
@@ -15,6 +17,7 @@ final class StubRegistrar {
         while let (bytes, from) = socket.take() {
             let request = RawMessage(bytes)
             requests.append(request)
+            datagrams.append(bytes)
             guard request.method != "ACK", request.status == nil else { continue }
             let answer = Self.answer(request)
             answeredBytes += answer.count
