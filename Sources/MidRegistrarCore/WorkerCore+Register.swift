@@ -13,6 +13,9 @@ extension WorkerCore {
         do throws(SIPParseError) {
             try meaning.read(
                 bytes, index, defaultSeconds: options.defaultSeconds, aor: &aorText)
+            guard let from = index.value(.from) else { throw SIPParseError(.missingHeader, at: 0) }
+            let address = try NameAddress(bytes, from: from.start, to: from.end)
+            _ = try SIPURI(bytes, address.uri)
         } catch {
             note(.malformed, source, error)
             refuse(
@@ -28,7 +31,11 @@ extension WorkerCore {
             }
         }
         let flow = Flow(peer: source, socket: socket)
-        if index.has(.require), !checkExtensions(bytes, via, flow, &outbox) { return .done }
+        if index.has(.require) || index.has(.proxyRequire),
+            !checkExtensions(bytes, via, flow, &outbox)
+        {
+            return .done
+        }
         let transaction = tag(bytes, via)
         switch judge(bytes, via, aor, flow, transaction, now: now) {
         case .absorb:
@@ -362,11 +369,6 @@ extension WorkerCore {
         do throws(SIPParseError) {
             uri = try SIPURI(bytes, index.requestURI)
             try checkNoHeaders(uri)
-            guard let from = index.value(.from) else {
-                throw SIPParseError(.missingHeader, at: 0)
-            }
-            let address = try NameAddress(bytes, from: from.start, to: from.end)
-            _ = try SIPURI(bytes, address.uri)
             if index.has(.route) {
                 var cursor = AddressCursor(.route, of: index)
                 while try cursor.next(bytes, index) != nil {}

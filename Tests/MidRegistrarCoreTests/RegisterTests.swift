@@ -271,6 +271,12 @@ struct RelayedRegistrationTests {
         scene.register(&phone)
         phone.extra = ["Require: nothing-known"]
         #expect(scene.send(phone.register(), from: phoneA).map(\.code) == [420])
+        phone.extra = ["Proxy-Require: nothing-known"]
+        #expect(scene.send(phone.register(), from: phoneA).map(\.code) == [420])
+        // Nor is an answer built from a field that cannot be read.
+        phone.extra = []
+        let unclosed = phone.register().replacing("From: <", with: "From: \"x <")
+        #expect(scene.send(unclosed, from: phoneA).map(\.code) == [400])
         let raised = Scene(Scene.options { $0.refusesShort = false })
         var short = Phone()
         #expect(raised.register(&short, expires: 10)[0].expires() == 60)
