@@ -28,14 +28,14 @@ func room(
     .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
 
-// Fuzzing needs a compiler flag that a dependency may not have, so it is there only when asked for;
-// the command stands in Tests/Fuzz/FuzzDatagram.swift.
+// Fuzzing needs a compiler flag that a dependency may not have, so it is there only when asked for,
+// by `Tests/Fuzz/campaign`. What is fuzzed is an ordinary target: its corpus is a test.
 let fuzzers: [Target] =
     Context.environment["MIDREG_FUZZ"] == nil
     ? []
     : [
         .executableTarget(
-            name: "FuzzDatagram", dependencies: ["SIPMessage", "Bytes"], path: "Tests/Fuzz",
+            name: "Fuzz", dependencies: ["FuzzCases"], path: "Tests/Fuzz/Main",
             swiftSettings: checked + [.unsafeFlags(["-parse-as-library"])])
     ]
 
@@ -152,6 +152,15 @@ let package = Package(
             swiftSettings: checked),
         .testTarget(
             name: "DifferentialTests", dependencies: ["Comparing"], swiftSettings: checked),
+        .target(
+            name: "FuzzCases",
+            dependencies: [
+                "MidRegistrarCore", "Registration", "Forwarding", "DigestAuth", "SIPMessage",
+                "Keys", "Bytes", "Configuration", "ContactStore",
+            ], path: "Tests/Fuzz/Cases", swiftSettings: checked),
+        .testTarget(
+            name: "FuzzReplayTests", dependencies: ["FuzzCases"], path: "Tests/Fuzz/Replay",
+            swiftSettings: checked),
         .testTarget(name: "TidyTests", swiftSettings: checked),
         .testTarget(name: "EndToEndTests", exclude: ["Peers"], swiftSettings: checked),
     ] + fuzzers,

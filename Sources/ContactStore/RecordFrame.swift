@@ -4,11 +4,11 @@ internal import Registration
 /// What stands around a record's bytes in the store: a version byte, then a checksum of eight bytes.
 ///
 /// The checksum covers the version, the record's number (or the note's own constant) and the bytes.
-enum RecordFrame {
+package enum RecordFrame {
     /// The schema of facts and notes; a store with another one is set aside.
     static let version: UInt8 = 1
     /// Bytes before the record's own.
-    static let bytes = 9
+    package static let bytes = 9
 
     /// The checksum of what is framed under `number`.
     static func sum(_ record: Span<UInt8>, number: UInt64) -> UInt64 {
@@ -17,7 +17,7 @@ enum RecordFrame {
 
     /// The record inside `framed`; `nil` if its version or its checksum is not right.
     @_lifetime(copy framed)
-    static func record(in framed: Span<UInt8>, number: UInt64) -> Span<UInt8>? {
+    package static func record(in framed: Span<UInt8>, number: UInt64) -> Span<UInt8>? {
         guard framed.count >= bytes, framed[0] == version else { return nil }
         let record = framed.extracting(bytes..<framed.count)
         var stored: UInt64 = 0
@@ -27,7 +27,7 @@ enum RecordFrame {
     }
 
     /// `record` with its frame, for the few small notes.
-    static func framed(_ record: [UInt8], number: UInt64) -> [UInt8] {
+    package static func framed(_ record: [UInt8], number: UInt64) -> [UInt8] {
         let sum = sum(record.span, number: number)
         var all: [UInt8] = [version]
         for byte in 0..<8 { all.append(UInt8(truncatingIfNeeded: sum >> UInt64(8 * byte))) }

@@ -1,0 +1,1 @@
+../../SIPMessageTests/WholeReading.swift

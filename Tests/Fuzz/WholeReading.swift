@@ -1,1 +1,0 @@
-../SIPMessageTests/WholeReading.swift
