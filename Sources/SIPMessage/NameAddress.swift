@@ -53,7 +53,11 @@ public struct NameAddress: BitwiseCopyable, Sendable {
             var stop = at
             while stop < end, bytes[stop] != 0x3B, bytes[stop] != 0x2C, !bytes[stop].isLinearSpace {
                 // Whose headers they would be is unclear (§20: then brackets are a must).
-                guard bytes[stop] != 0x3F else { throw SIPParseError(.address, at: stop) }
+                // No URI holds a quote or a bracket, and a list is cut elsewhere by a reader of quotes.
+                switch bytes[stop] {
+                case 0x3F, 0x22, 0x3C, 0x3E: throw SIPParseError(.address, at: stop)
+                default: break
+                }
                 stop += 1
             }
             uri = ByteRange(at, stop)

@@ -103,6 +103,9 @@ struct NameAddressTests {
             ("<sip:a@h>;x=\"\u{E9}\"", "sip:a@h|x=\"\u{E9}\""),
             ("<sip:a@h>;tag=1;TAG=2", nil), ("<sip:a@h>;expires=1;expires=0", nil),
             ("<sip:a@h>;other=1;other=2", "sip:a@h|other=1;other=2"), ("\"\\", nil), ("\"", nil),
+            // Fuzzing: a reader of quotes finds one element here, a reader of commas two.
+            ("tel:\"x, \"y", nil), ("$\"x, \"y", nil), ("tel:>1", nil),
+            ("tel:1;x=\"a,b\"", "tel:1|x=\"a,b\""),
         ] as [(String, String?)]
     )
     func `or refused`(text: String, expected: String?) {

@@ -59,6 +59,8 @@ struct AddressCase: FuzzCase, ~Copyable {
         guard let read = try? SIPURI(text, text.everything), read.scheme == .sip else {
             return "a canonical AOR is no SIP URI"
         }
+        // A canonical AOR says `sip:` for `sips:` too, so 5060, which a SIPS URI can name, stays there.
+        if uri.scheme == .sips, uri.port == 5_060 { return nil }
         again.clear()
         guard (try? AddressOfRecord.write(text, read, to: &again)) != nil,
             again.span.same(as: text)
