@@ -6,12 +6,12 @@ internal import Bytes
 public enum Counter: Int, CaseIterable, Sendable {
     // Messages in and out.
     case receivedRequests, receivedResponses, receivedKeepAlives, sentMessages, receivedBytes
-    case sentBytes, kernelDrops, sendFailures, handedOver, handoverRefused
+    case kernelDrops, sendFailures, handedOver
 
     // Dropped without an answer.
     case droppedMalformed, droppedNoVia, droppedForeignResponse, droppedSealBroken
     case droppedMailboxFull, droppedOutboxFull, droppedCopyTooSoon, droppedCopyCommitting
-    case droppedAck, droppedNoRoute, droppedOversized, droppedMaxForwardsInResponse
+    case droppedAck, droppedNoRoute
     case droppedBadAddress
 
     // REGISTER by decision.
@@ -21,7 +21,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     case relayStoreDown, relayCopy
     case rejectMalformed, rejectIntervalTooBrief, rejectExtension, rejectTooManyContacts
     case rejectTableFull, rejectInFlight, rejectReordered, rejectMaxForwards, rejectScheme
-    case rejectForbidden, rejectNotFound, rejectUnavailable, rejectFlowFailed, rejectMethod
+    case rejectNotFound, rejectFlowFailed
     case rejectVersion, rejectTooLarge
 
     // Answers of the main registrar to REGISTER.
@@ -44,7 +44,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     // Commits, as the worker sees them.
     case factsStaged, commitsAcknowledged, commitsFailed
 
-    // Time from receiving a REGISTER to its answer, in buckets; see `LatencyBuckets`.
+    // Time from receiving a REGISTER to its answer, in buckets; Telemetry has the bounds.
     case absorbedUnder50us, absorbedUnder100us, absorbedUnder250us, absorbedUnder500us
     case absorbedUnder1ms, absorbedUnder2500us, absorbedUnder5ms, absorbedUnder10ms
     case absorbedUnder25ms, absorbedUnder100ms, absorbedUnder1s, absorbedSlower
@@ -60,7 +60,7 @@ public enum Counter: Int, CaseIterable, Sendable {
 
 /// What a worker has at the moment, told once a round.
 public enum Gauge: Int, CaseIterable, Sendable {
-    case bindings, bindingsDirty, addressesOfRecord, removalsOwed, relaysInFlight, repliesHeld
+    case bindings, addressesOfRecord, removalsOwed, relaysInFlight, repliesHeld
     case storeDown
 }
 

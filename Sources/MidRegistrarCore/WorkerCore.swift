@@ -283,14 +283,6 @@ public struct WorkerCore: ~Copyable {
         if events.count < 64 { events.append(event) }
     }
 
-    /// The canonical AOR as text, for events; allocates.
-    var aorString: String {
-        var text: [UInt8] = []
-        let bytes = aorText.span
-        for offset in bytes.indices { text.append(bytes[offset]) }
-        return String(decoding: text, as: UTF8.self)
-    }
-
     // MARK: The round
 
     mutating func countAbsorbed(arrivedNs: UInt64) {

@@ -42,11 +42,9 @@ extension Counter {
         case .receivedKeepAlives: received("keepalive")
         case .sentMessages: .series(.sipSent, [Label("transport", "udp")])
         case .receivedBytes: .series(.sipReceivedBytes, [Label("transport", "udp")])
-        case .sentBytes: .series(.sipSentBytes, [Label("transport", "udp")])
         case .kernelDrops: .series(.udpReceiveErrors, [])
         case .sendFailures: .series(.udpSendErrors, [])
         case .handedOver: .series(.workerHandoffs, [])
-        case .handoverRefused: .series(.workerHandoffsRefused, [])
 
         case .droppedMalformed: dropped("malformed")
         case .droppedNoVia: dropped("no_via")
@@ -58,8 +56,6 @@ extension Counter {
         case .droppedCopyCommitting: dropped("copy_committing")
         case .droppedAck: dropped("ack")
         case .droppedNoRoute: dropped("no_route")
-        case .droppedOversized: dropped("oversized")
-        case .droppedMaxForwardsInResponse: dropped("max_forwards_in_response")
         case .droppedBadAddress: dropped("bad_address")
 
         case .registerAbsorbed: decided("absorbed")
@@ -87,11 +83,8 @@ extension Counter {
         case .rejectReordered: rejected("reordered")
         case .rejectMaxForwards: rejected("max_forwards")
         case .rejectScheme: rejected("scheme")
-        case .rejectForbidden: rejected("forbidden")
         case .rejectNotFound: rejected("not_found")
-        case .rejectUnavailable: rejected("unavailable")
         case .rejectFlowFailed: rejected("flow_failed")
-        case .rejectMethod: rejected("method")
         case .rejectVersion: rejected("version")
         case .rejectTooLarge: rejected("too_large")
 
@@ -223,7 +216,6 @@ extension Gauge {
     package var place: (family: Family, combination: Combination) {
         switch self {
         case .bindings: (.contacts, .sum)
-        case .bindingsDirty: (.contactsDirty, .sum)
         case .addressesOfRecord: (.addressesOfRecord, .sum)
         case .removalsOwed: (.removalsOwed, .sum)
         case .relaysInFlight: (.relaysInFlight, .sum)

@@ -15,7 +15,6 @@ package enum Family: String, CaseIterable, Sendable {
 
     case addressesOfRecord = "midreg_aors"
     case contacts = "midreg_contacts"
-    case contactsDirty = "midreg_contacts_dirty"
     case contactsAdded = "midreg_contacts_added_total"
     case contactsRefreshedAtMain = "midreg_contacts_refreshed_at_main_total"
     case contactsRemoved = "midreg_contacts_removed_total"
@@ -37,13 +36,11 @@ package enum Family: String, CaseIterable, Sendable {
     case sipReceived = "midreg_sip_received_messages_total"
     case sipReceivedBytes = "midreg_sip_received_bytes_total"
     case sipSent = "midreg_sip_sent_messages_total"
-    case sipSentBytes = "midreg_sip_sent_bytes_total"
     case sipDropped = "midreg_sip_dropped_messages_total"
     case udpReceiveErrors = "midreg_udp_receive_errors_total"
     case udpSendErrors = "midreg_udp_send_errors_total"
 
     case workerHandoffs = "midreg_worker_handoffs_total"
-    case workerHandoffsRefused = "midreg_worker_handoffs_refused_total"
     case workerMailboxMessages = "midreg_worker_mailbox_messages_total"
     case workerRounds = "midreg_worker_rounds_total"
     case workerBusySeconds = "midreg_worker_busy_seconds_total"
@@ -72,7 +69,7 @@ package enum Family: String, CaseIterable, Sendable {
 
     package var kind: Kind {
         switch self {
-        case .absorbedRatio, .addressesOfRecord, .contacts, .contactsDirty, .removalsOwed,
+        case .absorbedRatio, .addressesOfRecord, .contacts, .removalsOwed,
             .relaysInFlight, .repliesHeld, .storeDown, .storeUsedBytes, .storeSizeBytes, .buildInfo,
             .startTime, .processResidentMemory, .processOpenFiles:
             .gauge
@@ -83,8 +80,8 @@ package enum Family: String, CaseIterable, Sendable {
             .contactsRefreshedAtMain, .contactsRemoved, .contactsExpired, .contactsVolatile,
             .ownRemovalsSent, .ownRemovals, .calls, .callRequests, .callsRefused, .orphanCalls,
             .callResponses, .optionsAnswered, .sipReceived, .sipReceivedBytes, .sipSent,
-            .sipSentBytes, .sipDropped, .udpReceiveErrors, .udpSendErrors, .workerHandoffs,
-            .workerHandoffsRefused, .workerMailboxMessages, .workerRounds, .workerBusySeconds,
+            .sipDropped, .udpReceiveErrors, .udpSendErrors, .workerHandoffs,
+            .workerMailboxMessages, .workerRounds, .workerBusySeconds,
             .workerFactsStaged, .workerCommits, .storeCommits, .storeFacts, .storeCommitterCPU,
             .logSuppressed, .processCPU:
             .counter
@@ -95,15 +92,15 @@ package enum Family: String, CaseIterable, Sendable {
     package var isPerWorker: Bool {
         switch self {
         case .sipReceived, .sipSent, .udpReceiveErrors, .udpSendErrors, .workerHandoffs,
-            .workerHandoffsRefused, .workerMailboxMessages, .workerRounds, .workerBusySeconds,
+            .workerMailboxMessages, .workerRounds, .workerBusySeconds,
             .workerFactsStaged, .workerCommits:
             true
         case .absorbedRatio, .registerRequests, .registerAbsorbedCopies, .registerRelayed,
             .registerRejected, .registerDuration, .mainResponses, .mainIrregular, .mainUnchallenged,
-            .addressesOfRecord, .contacts, .contactsDirty, .contactsAdded, .contactsRefreshedAtMain,
+            .addressesOfRecord, .contacts, .contactsAdded, .contactsRefreshedAtMain,
             .contactsRemoved, .contactsExpired, .contactsVolatile, .ownRemovalsSent, .ownRemovals,
             .removalsOwed, .relaysInFlight, .repliesHeld, .calls, .callRequests, .callsRefused,
-            .orphanCalls, .callResponses, .optionsAnswered, .sipReceivedBytes, .sipSentBytes,
+            .orphanCalls, .callResponses, .optionsAnswered, .sipReceivedBytes,
             .sipDropped, .storeDown, .storeCommits, .storeCommitDuration, .storeFacts,
             .storeUsedBytes, .storeSizeBytes, .storeCommitterCPU, .logSuppressed, .buildInfo,
             .startTime, .processResidentMemory, .processCPU, .processOpenFiles:
@@ -132,7 +129,6 @@ package enum Family: String, CaseIterable, Sendable {
             "REGISTER requests without credentials that the main registrar accepted."
         case .addressesOfRecord: "Addresses of record with at least one contact."
         case .contacts: "Contacts (bindings) held."
-        case .contactsDirty: "Contacts whose next refresh is relayed whatever it says."
         case .contactsAdded: "Contacts that the main registrar accepted for the first time."
         case .contactsRefreshedAtMain: "Contacts whose main expiry was prolonged."
         case .contactsRemoved: "Contacts that a phone or the main registrar took away."
@@ -152,12 +148,10 @@ package enum Family: String, CaseIterable, Sendable {
         case .sipReceived: "SIP messages received, by worker, transport, and kind."
         case .sipReceivedBytes: "Bytes of the SIP messages received."
         case .sipSent: "SIP messages sent, by worker and transport."
-        case .sipSentBytes: "Bytes of the SIP messages sent."
         case .sipDropped: "SIP messages dropped without an answer, by reason."
         case .udpReceiveErrors: "Datagrams that the kernel dropped before the worker read them."
         case .udpSendErrors: "Datagrams that the kernel did not take."
         case .workerHandoffs: "Messages handed to the worker that owns their address of record."
-        case .workerHandoffsRefused: "Messages not handed over because the mailbox was full."
         case .workerMailboxMessages: "Messages taken from the worker's mailbox."
         case .workerRounds: "Rounds: receive, decide, send."
         case .workerBusySeconds: "Seconds a worker spent outside its wait."

@@ -8,8 +8,7 @@ package enum Summary {
         lines.append(
             "contacts \(grouped(workers.total(.bindings)))"
                 + " of \(grouped(workers.total(.addressesOfRecord))) addresses of record"
-                + " (\(grouped(workers.total(.bindingsDirty))) dirty,"
-                + " \(grouped(workers.total(.removalsOwed))) removals owed)")
+                + " (\(grouped(workers.total(.removalsOwed))) removals owed)")
         lines.append("relayed: " + breakdown(workers, .registerRelayed, "cause"))
         lines.append("rejected: " + breakdown(workers, .registerRejected, "cause"))
         lines.append("main registrar answered: " + breakdown(workers, .mainResponses, "code"))

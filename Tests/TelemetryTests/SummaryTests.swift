@@ -26,7 +26,7 @@ struct SummaryTests {
         #expect(
             text == """
                 absorbed 98.5 % of 12,345 REGISTERs (relayed 170, rejected 3)
-                contacts 1,000 of 980 addresses of record (0 dirty, 0 removals owed)
+                contacts 1,000 of 980 addresses of record (0 removals owed)
                 relayed: new contact 100, main due 70
                 rejected: interval too brief 3
                 main registrar answered: 200: 1,200, 401: 80
