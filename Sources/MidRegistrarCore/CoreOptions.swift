@@ -28,6 +28,27 @@ public struct CoreOptions: Sendable {
         }
     }
 
+    /// A domain with a mode of its own.
+    public struct Domain: Sendable {
+        /// As it stands in a canonical address of record: lower case, a port if there is one.
+        let name: [UInt8]
+        let mode: RegistrationMode
+
+        public init(_ name: String, _ mode: RegistrationMode) {
+            self.name = Array(name.utf8)
+            self.mode = mode
+        }
+    }
+
+    /// What becomes of a new contact when its AOR has as many as it may have.
+    public enum Overflow: Sendable, Equatable {
+        /// 403, before anything is relayed.
+        case refuse
+        /// It takes the place of the one that was heard of least lately, once the main registrar has
+        /// agreed to it.
+        case replaceOldest
+    }
+
     public enum Strangers: Sendable, Equatable {
         case refuse
         case main
@@ -44,7 +65,11 @@ public struct CoreOptions: Sendable {
     public var mainServer: TransportAddress
     public var mainSide: MainSide
     public var ownAddresses: OwnAddresses
+    /// How contacts are registered at the main registrar, where each phone has its own.
     public var contact: MainContact
+    public var mode = RegistrationMode.throttleByContact
+    /// Domains whose mode is another; searched one by one.
+    public var domains: [Domain] = []
     public var mainSeconds: UInt32 = 3_600
     public var minSeconds: UInt32 = 60
     public var maxSeconds: UInt32 = 3_600
@@ -53,6 +78,7 @@ public struct CoreOptions: Sendable {
     public var refusesShort = true
     public var jitter = 0.1
     public var contactsMax = 10
+    public var overflow = Overflow.refuse
     public var inFlightMax = 8
     public var strangers = Strangers.refuse
     public var removesExpired = true

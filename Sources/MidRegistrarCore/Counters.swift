@@ -18,7 +18,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     case registerAbsorbed, registerAbsorbedCopy, registerRelayed, registerRejected
     case relayNewContact, relayMainDue, relayFlowChanged, relayCallIDChanged, relaySequence
     case relayContactChanged, relayRemoval, relayFetch, relayDirty, relaySeveralVias
-    case relayStoreDown, relayCopy
+    case relayStoreDown, relayMirror, relayCopy
     case rejectMalformed, rejectIntervalTooBrief, rejectExtension, rejectTooManyContacts
     case rejectTableFull, rejectInFlight, rejectReordered, rejectMaxForwards, rejectScheme
     case rejectNotFound, rejectFlowFailed
@@ -33,7 +33,7 @@ public enum Counter: Int, CaseIterable, Sendable {
 
     // Bindings.
     case bindingsAdded, bindingsRefreshedAtMain, bindingsRemoved, bindingsExpired
-    case bindingsVolatile
+    case bindingsReplaced, bindingsVolatile
     case ownRemovalSent, ownRemovalDone, ownRemovalRefused, ownRemovalUnanswered
     case ownRemovalStopped
 

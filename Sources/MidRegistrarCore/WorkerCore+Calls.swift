@@ -71,9 +71,11 @@ extension WorkerCore {
             ? nil : MainContact.contactID(bytes, uri, under: options.keys)
 
         // INVITE, its CANCEL, ACK and copies agree in all of these, so they meet at one worker.
+        let sharedKey = id == nil ? sharedKey(bytes, uri) : nil
         let fromKey = callerKey(bytes, from)
         if options.workers > 1 {
-            let steering = (token?.contactID ?? id)?.steering ?? fromKey?.steering
+            let steering =
+                (token?.contactID ?? id)?.steering ?? sharedKey?.steering ?? fromKey?.steering
             if let owner = steering?.owner(among: options.workers), owner != options.worker {
                 guard mayHandOver else { return .done }
                 return .handOver(to: owner)
@@ -87,7 +89,8 @@ extension WorkerCore {
             return .done
         }
         let way = way(
-            bytes, uri, token: token, id: id, fromKey: fromKey, hasToTag: hasToTag, flow)
+            bytes, uri, token: token, id: id, sharedKey: sharedKey, fromKey: fromKey,
+            hasToTag: hasToTag, flow)
         if let value = index.value(.maxForwards),
             let hops = try? bytes.number(in: value, max: UInt64(UInt32.max)), hops == 0,
             !isOptions(way)
@@ -114,8 +117,9 @@ extension WorkerCore {
             if !outbox.end(to: source, from: socket) { counters.add(.droppedOutboxFull) }
         case .toPhone(let place, let target, let id):
             forwardToPhone(
-                bytes, via, flow, place, target, id, isInDialog: token != nil,
-                leavesOutRoute: routeIsOurs, location: &location, outbox: &outbox)
+                bytes, via, flow, place, target, id, keepsURI: token != nil,
+                isInDialog: hasToTag, leavesOutRoute: routeIsOurs, location: &location,
+                outbox: &outbox)
         case .toMain(let id):
             forwardToMain(
                 bytes, via, flow, id, isInDialog: hasToTag,
@@ -161,7 +165,7 @@ extension WorkerCore {
     /// dialog's token also its phone's, everything else a phone's towards the main registrar.
     private mutating func way(
         _ bytes: Span<UInt8>, _ uri: SIPURI, token: FlowToken?, id: ContactID?,
-        fromKey: AORKey?, hasToTag: Bool, _ flow: Flow
+        sharedKey: AORKey?, fromKey: AORKey?, hasToTag: Bool, _ flow: Flow
     ) -> Way {
         let isMain = options.mainSide.contains(flow.peer)
         let isAck = index.method == .ack
@@ -169,6 +173,10 @@ extension WorkerCore {
         if let token {
             let place = table.find(token.contactID)
             let present = place.flatMap { table[$0].state == .live ? table[$0].flow : nil }
+            if isMain, !hasToTag, present == nil {
+                // Our Path of a binding that is gone (RFC 5626 §5.3): nobody is called by it.
+                return isAck ? .drop : .answer(430, "Flow Failed", .rejectFlowFailed)
+            }
             if isMain {
                 guard let target = present ?? usableFlow(token) else {
                     return isAck ? .drop : .answer(430, "Flow Failed", .rejectFlowFailed)
@@ -193,6 +201,16 @@ extension WorkerCore {
             }
             return .toPhone(place, table[place].flow, id)
         }
+        if isOurs, let sharedKey {
+            guard isMain else { return isAck ? .drop : forbidden }
+            if let place = reachable(sharedKey) {
+                return .toPhone(place, table[place].flow, table[place].id)
+            }
+            if isAck { return .drop }
+            return table.first(of: sharedKey) == nil
+                ? .answer(404, "Not Found", .callsUnknownID)
+                : .answer(480, "Temporarily Unavailable", .callsGone)
+        }
         if isOurs {
             if index.method == .options, !uri.hasUser { return .options }
             // Phones that were given our address as their domain call users at it; the main
@@ -207,6 +225,27 @@ extension WorkerCore {
         if let caller = phone(fromKey, flow) { return .toMain(caller) }
         if options.strangers == .main { return .toMain(nil) }
         return isAck ? .drop : forbidden
+    }
+
+    /// The AOR whose one contact a request-URI is.
+    private mutating func sharedKey(_ bytes: Span<UInt8>, _ uri: SIPURI) -> AORKey? {
+        guard uri.scheme != .other,
+            AddressOfRecord.read(userPart: uri.user, of: bytes, into: &sharedUser)
+        else { return nil }
+        return AORKey(sharedUser.span, under: options.keys)
+    }
+
+    /// The binding of an AOR that was heard of last.
+    private func reachable(_ key: AORKey) -> BindingIndex? {
+        var latest: BindingIndex?
+        var next = table.first(of: key)
+        while let place = next {
+            next = table.next(after: place)
+            guard table[place].state == .live else { continue }
+            if let best = latest, table[best].lastHeard >= table[place].lastHeard { continue }
+            latest = place
+        }
+        return latest
     }
 
     /// The binding whose flow a request of a phone came by.
@@ -235,11 +274,11 @@ extension WorkerCore {
 
     private mutating func forwardToPhone<Location: LocationService & ~Copyable>(
         _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, _ place: BindingIndex?,
-        _ target: Flow, _ id: ContactID, isInDialog: Bool, leavesOutRoute: Bool,
+        _ target: Flow, _ id: ContactID, keepsURI: Bool, isInDialog: Bool, leavesOutRoute: Bool,
         location: inout Location, outbox: inout Outbox
     ) {
         outbox.begin()
-        if isInDialog {
+        if keepsURI {
             outbox.write(bytes, index.startLine)
         } else {
             // Back to the address the phone itself registered (the URI of its Contact).

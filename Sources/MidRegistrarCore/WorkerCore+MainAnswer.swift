@@ -37,6 +37,12 @@ extension WorkerCore {
             counters.add(.droppedSealBroken)
             return
         }
+        mode =
+            if state.marks.contains(.shared) {
+                .throttleByAOR
+            } else {
+                mode(ofAOR: aorText.span) == .mirror ? .mirror : .throttleByContact
+            }
         countAnswer(index.statusCode)
         guard index.statusCode >= 200 else { return }
         let answer = MainAnswer(
@@ -51,7 +57,7 @@ extension WorkerCore {
     }
 
     /// What is known of an answer once its seal is open.
-    private struct MainAnswer {
+    struct MainAnswer {
         let state: RelayState
         /// Where the state lies in what the Via carried.
         let body: ByteRange
@@ -108,7 +114,8 @@ extension WorkerCore {
             // the longer one.
             outbox.begin()
             outbox.write("SIP/2.0 500 Try Again\r\n")
-            RegisterAnswer.writeFields(bytes, index, top: answer.top, rebuilds: false, &outbox)
+            RegisterAnswer.writeFields(
+                bytes, index, answer.state.marks, top: answer.top, rebuilds: false, &outbox)
             outbox.write("Retry-After: 1\r\n")
             RegisterAnswer.finish(bytes, index, &outbox)
             send(to: answer.state.flow, &outbox)
@@ -117,14 +124,16 @@ extension WorkerCore {
             // §16.7 step 6: 503 would turn the phone away from us, not from the main registrar.
             outbox.begin()
             outbox.write("SIP/2.0 500 Server Internal Error\r\n")
-            RegisterAnswer.writeFields(bytes, index, top: answer.top, rebuilds: false, &outbox)
+            RegisterAnswer.writeFields(
+                bytes, index, answer.state.marks, top: answer.top, rebuilds: false, &outbox)
             RegisterAnswer.finish(bytes, index, &outbox)
             send(to: answer.state.flow, &outbox)
             return
         default: break
         }
         outbox.begin()
-        RegisterAnswer.writeRelayed(bytes, index, top: answer.top, rebuilds: false, &outbox)
+        RegisterAnswer.writeRelayed(
+            bytes, index, answer.state.marks, top: answer.top, rebuilds: false, &outbox)
         RegisterAnswer.finish(bytes, index, &outbox)
         send(to: answer.state.flow, &outbox)
     }
@@ -187,7 +196,8 @@ extension WorkerCore {
             counters.add(.mainUnchallenged)
             note(CoreEvent(.mainUnchallenged, source: answer.server))
         }
-        RegisterAnswer.collectBlock(bytes, index, scratch: &work, into: &block)
+        RegisterAnswer.collectBlock(
+            bytes, index, answer.state.marks, scratch: &work, into: &block)
         let callID = fingerprints.text(bytes, index.value(.callID) ?? .none)
         let arrival = entry?.first ?? now
         noteAnswer(answer.aor, answer.transaction)
@@ -196,20 +206,28 @@ extension WorkerCore {
             counters.add(.mainStale)
         } else if answer.state.marks.contains(.wildcard) {
             removeAll(of: answer.aor, before: arrival, callID, at: now, location: &location)
+            if mode == .throttleByAOR { voidLease(of: answer.aor, at: now) }
         } else {
+            let lease =
+                mode == .throttleByAOR
+                ? sharedLease(bytes, answer, arrival: arrival, isKnown: entry != nil, now: now)
+                : nil
             var offset = answer.state.firstContact
             for _ in 0..<answer.state.contactCount {
                 let state = carried.span.extracting(answer.body.start..<answer.body.end)
                 guard let contact = answer.state.contact(state, at: &offset) else { break }
                 apply(
                     bytes, answer, contact, callID, carried: carried, arrival: arrival,
-                    isKnown: entry != nil,
-                    now: now, location: &location)
+                    isKnown: entry != nil, lease: lease, now: now, location: &location)
+            }
+            if let lease {
+                settleShared(answer, lease, at: now, location: &location)
             }
         }
 
         outbox.begin()
-        RegisterAnswer.writeRelayed(bytes, index, top: answer.top, rebuilds: true, &outbox)
+        RegisterAnswer.writeRelayed(
+            bytes, index, answer.state.marks, top: answer.top, rebuilds: true, &outbox)
         var next = table.first(of: answer.aor)
         while let place = next {
             next = table.next(after: place)
@@ -278,14 +296,13 @@ extension WorkerCore {
     private mutating func apply<Location: LocationService & ~Copyable>(
         _ bytes: Span<UInt8>, _ answer: MainAnswer, _ contact: RelayState.SealedContact,
         _ callID: UInt64, carried: borrowing ByteBuffer, arrival: Instant, isKnown: Bool,
-        now: Instant,
-        location: inout Location
+        lease: SharedLease?, now: Instant, location: inout Location
     ) {
         let place = table.find(contact.id)
         let wanted = granted(contact.askedSeconds) ?? options.minSeconds
         guard contact.askedSeconds > 0 else {
             if let place {
-                remove(place, arrival, callID, at: now, location: &location)
+                leave(place, answer, arrival, callID, lease, at: now, location: &location)
             } else if isKnown {
                 leaveTombstone(answer.aor, contact.id, arrival, callID, at: now)
             }
@@ -293,34 +310,27 @@ extension WorkerCore {
         }
         // A removal of ours that is under way must not outlive this.
         if let place { stopRemoval(place, at: now) }
-        let asked = mainAsk(
-            contact.askedSeconds, throttled: answer.state.marks.contains(.throttled))
         let mainGrant: UInt32
-        switch MainContact.grant(of: contact.id, in: bytes, index, under: options.keys) {
-        case .absent:
-            counters.add(.mainDroppedContact)
-            if let place { remove(place, arrival, callID, at: now, location: &location) }
-            return
-        case .seconds(let seconds): mainGrant = min(seconds ?? asked, asked)
+        let mainExpiry: Instant
+        if let lease {
+            mainGrant = lease.seconds
+            mainExpiry = lease.mainExpiry
+        } else {
+            let asked = mainAsk(
+                contact.askedSeconds, throttled: answer.state.marks.contains(.throttled))
+            mainGrant = self.mainGrant(bytes, answer, contact, asked: asked, carried: carried)
+            mainExpiry = leaseStart(arrival, isKnown: isKnown, now: now)
+                .advanced(bySeconds: mainGrant)
         }
-        if mainGrant < asked { counters.add(.mainShortened) }
-
-        // The lease runs from the first relay; without an entry, from the earliest it can have been.
-        let leaseStart =
-            isKnown
-            ? arrival
-            : Instant(
-                milliseconds: now.milliseconds
-                    - min(now.milliseconds, RegistrationLimits.transactionMs))
-        let mainExpiry = leaseStart.advanced(bySeconds: mainGrant)
         let left = mainExpiry.secondsLeft(at: now)
         let grant = min(min(wanted, mainGrant), left)
         guard grant > 0 else {
             if let place { remove(place, arrival, callID, at: now, location: &location) }
             return
         }
-        let told = min(
-            left, spread.spread(grant, contact.id, sequence: index.sequenceNumber))
+        let told =
+            mode == .mirror
+            ? grant : min(left, spread.spread(grant, contact.id, sequence: index.sequenceNumber))
 
         let element = contact.element
         let state = carried.span.extracting(answer.body.start..<answer.body.end)
@@ -355,6 +365,11 @@ extension WorkerCore {
         binding.state = .live
         binding.flags = []
         if answer.state.marks.contains(.indirect) { binding.flags.insert(.indirect) }
+        if lease != nil {
+            binding.flags.insert(.shared)
+            binding.dirtyUntil = max(binding.dirtyUntil, sharedDirtyUntil(answer.aor))
+            if wasVoided(answer.aor, since: arrival) { binding.flags.insert(.dirty) }
+        }
         if !isKnown || arrival < binding.dirtyUntil { binding.flags.insert(.dirty) }
         binding.ticket = nextTicket
         if let number = blocks.intern(block) {
@@ -365,6 +380,9 @@ extension WorkerCore {
         }
         if binding.record == .none { binding.record = location.nextRecordNumber() }
 
+        if isNew, options.overflow == .replaceOldest {
+            makeRoom(answer.aor, sparing: place, at: now, location: &location)
+        }
         writeFact(bytes, answer, binding, contact.askedSeconds, state, parsed, now: now)
         guard !factBytes.overflowed else {
             counters.add(.rejectTooLarge)
@@ -410,6 +428,7 @@ extension WorkerCore {
         fact.arrival = binding.arrival
         fact.dirtyUntil = binding.dirtyUntil
         if binding.flags.contains(.dirty) { fact.marks.insert(.dirty) }
+        if binding.flags.contains(.shared) { fact.marks.insert(.shared) }
         if binding.flags.contains(.indirect) { fact.marks.insert(.indirect) }
         fact.begin(&factBytes)
         Fact.append(.addressOfRecord, aorText, to: &factBytes)
@@ -441,12 +460,65 @@ extension WorkerCore {
         }
         Fact.append(.fromURI, bytes, from?.uri ?? answer.toURI, to: &factBytes)
         work.begin()
-        options.contact.writeURI(binding.id, state, user: contact.uri.user, &work)
+        Self.write(mainContact(for: mode), binding.id, state, contact.uri, aorText, &work)
         let mainStart = factBytes.count
         factBytes.append(openOf: work)
         Fact.close(.mainContact, from: mainStart, in: &factBytes)
         work.abandon()
         Fact.append(.replyBlock, block, to: &factBytes)
+    }
+
+    private static func write(
+        _ form: MainContact, _ id: ContactID, _ state: Span<UInt8>, _ uri: SIPURI,
+        _ aor: borrowing ByteBuffer, _ outbox: inout Outbox
+    ) {
+        form.writeURI(id, state, uri, aor: aor.span, &outbox)
+    }
+
+    /// The lease runs from the first relay; without an entry, from the earliest it can have been.
+    func leaseStart(_ arrival: Instant, isKnown: Bool, now: Instant) -> Instant {
+        isKnown
+            ? arrival
+            : Instant(
+                milliseconds: now.milliseconds
+                    - min(now.milliseconds, RegistrationLimits.transactionMs))
+    }
+
+    /// Seconds that the main registrar grants a contact of its own, at most what was asked; 0 if it
+    /// does not list it.
+    private mutating func mainGrant(
+        _ bytes: Span<UInt8>, _ answer: MainAnswer, _ contact: RelayState.SealedContact,
+        asked: UInt32, carried: borrowing ByteBuffer
+    ) -> UInt32 {
+        let grant: MainContact.Grant
+        if answer.state.marks.contains(.path) {
+            let state = carried.span.extracting(answer.body.start..<answer.body.end)
+            guard
+                let address = try? NameAddress(
+                    state, from: contact.element.start, to: contact.element.end),
+                let phone = try? SIPURI(state, address.uri)
+            else { return 0 }
+            grant = MainContact.grant(in: bytes, index) { uri in
+                SIPURI.equivalent(uri, in: bytes, phone, in: state)
+            }
+        } else {
+            let keys = options.keys
+            grant = MainContact.grant(in: bytes, index) { uri in
+                MainContact.contactID(bytes, uri, under: keys) == contact.id
+            }
+        }
+        return granted(grant, of: asked)
+    }
+
+    /// What a 2xx grants of what was asked.
+    mutating func granted(_ grant: MainContact.Grant, of asked: UInt32) -> UInt32 {
+        guard case .seconds(let seconds) = grant else {
+            counters.add(.mainDroppedContact)
+            return 0
+        }
+        let granted = min(seconds ?? asked, asked)
+        if granted < asked { counters.add(.mainShortened) }
+        return granted
     }
 
     // MARK: Taking away
@@ -465,9 +537,27 @@ extension WorkerCore {
         }
     }
 
+    /// The phone takes a contact back, and the main registrar has agreed.
+    private mutating func leave<Location: LocationService & ~Copyable>(
+        _ place: BindingIndex, _ answer: MainAnswer, _ arrival: Instant, _ callID: UInt64,
+        _ lease: SharedLease?, at now: Instant, location: inout Location
+    ) {
+        // Two that leave at once are both taken for not the last; then nobody is left behind the
+        // AOR's contact, and it is ours to remove.
+        if let lease, lease.seconds > 0, table[place].state == .live,
+            liveCount(of: answer.aor, but: place) == 0
+        {
+            table[place].mainExpiry = lease.mainExpiry
+            lapse(place, at: now, location: &location)
+            counters.add(.bindingsRemoved)
+            return
+        }
+        remove(place, arrival, callID, at: now, location: &location)
+    }
+
     /// Takes a binding away for good and leaves a tombstone, so that an answer that is still on its
     /// way does not bring it back.
-    private mutating func remove<Location: LocationService & ~Copyable>(
+    mutating func remove<Location: LocationService & ~Copyable>(
         _ place: BindingIndex, _ arrival: Instant, _ callID: UInt64, at now: Instant,
         location: inout Location
     ) {

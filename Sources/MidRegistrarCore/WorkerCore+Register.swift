@@ -30,6 +30,7 @@ extension WorkerCore {
                 return .handOver(to: owner)
             }
         }
+        mode = mode(ofAOR: aorText.span)
         let flow = Flow(peer: source, socket: socket)
         if index.has(.require) || index.has(.proxyRequire),
             !checkExtensions(bytes, via, flow, &outbox)
@@ -73,7 +74,8 @@ extension WorkerCore {
     /// The seconds a phone is granted of what it asks; 0 for a removal, `nil` for a too short one
     /// that is to be refused.
     func granted(_ askedSeconds: UInt32) -> UInt32? {
-        guard askedSeconds > 0 else { return 0 }
+        // In mirror mode the main registrar alone decides.
+        guard askedSeconds > 0, mode != .mirror else { return askedSeconds }
         if askedSeconds < options.minSeconds {
             return options.refusesShort ? nil : options.minSeconds
         }
@@ -90,6 +92,8 @@ extension WorkerCore {
         var cause: RefreshPolicy.Cause?
         var repeats = 0
         if meaning.isFetch { cause = .fetch }
+        let isShared = mode == .throttleByAOR
+        let siblingsUntil = isShared ? lastDeadline(of: aor, now: now) : now
         let callID = fingerprints.text(bytes, index.value(.callID) ?? .none)
         for number in 0..<meaning.count {
             let contact = meaning[number]
@@ -107,9 +111,16 @@ extension WorkerCore {
                 next = table.next(after: place)
                 guard table[place].contact == fingerprint else { continue }
                 found = true
-                let refresh = RefreshPolicy.Refresh(
+                guard mode != .mirror else {
+                    cause = cause ?? .mirror
+                    continue
+                }
+                var refresh = RefreshPolicy.Refresh(
                     callID: callID, sequence: index.sequenceNumber, transaction: transaction,
                     flow: flow, grantSeconds: seconds)
+                refresh.siblingsUntil = siblingsUntil
+                // It was registered in another mode, which the main registrar has to unlearn.
+                if table[place].flags.contains(.shared) != isShared { cause = cause ?? .dirty }
                 switch policy.decide(refresh, table[place], committed: committed, now: now) {
                 case .absorb: break
                 case .repeatAnswer: repeats += 1
@@ -123,6 +134,17 @@ extension WorkerCore {
         if storeIsDown { cause = cause ?? .storeDown }
         if let cause { return .relay(cause) }
         return repeats == meaning.count ? .repeatAnswer : .absorb
+    }
+
+    /// Until when the last of an AOR's live bindings has been granted its time.
+    private func lastDeadline(of aor: AORKey, now: Instant) -> Instant {
+        var last = now
+        var next = table.first(of: aor)
+        while let place = next {
+            next = table.next(after: place)
+            if table[place].state == .live { last = max(last, table[place].deadline) }
+        }
+        return last
     }
 
     // MARK: Absorbed
@@ -236,17 +258,18 @@ extension WorkerCore {
         guard checkRelayable(bytes, via, flow, &outbox) else { return }
         var cause = judged
         var places = InlineArray<16, BindingIndex?>(repeating: nil)
+        var register = RelayedRegister(source: flow.peer, contact: mainContact(for: mode))
         var leaving = 0
-        var ids = InlineArray<16, ContactID>(repeating: ContactID(high: 0, low: 0))
-        var seconds = InlineArray<16, UInt32>(repeating: 0)
         var newContacts = 0
+        var longest: UInt32 = 0
+        let isThrottled = mode != .mirror && !storeIsDown
         for number in 0..<meaning.count {
             let contact = meaning[number]
             let identity = fingerprints.identity(bytes, contact)
             let match = find(bytes, contact, identity, aor, location: &location)
             places[number] = match
             if let match {
-                ids[number] = table[match].id
+                register.ids[number] = table[match].id
                 if table[match].state == .live {
                     if cause == .newContact { cause = .contactChanged }
                     if contact.askedSeconds == 0 { leaving += 1 }
@@ -255,19 +278,18 @@ extension WorkerCore {
                 }
                 stopRemoval(match, at: now)
             } else {
-                ids[number] = unusedID(aor, identity: identity)
+                register.ids[number] = unusedID(aor, identity: identity)
                 if contact.askedSeconds > 0 { newContacts += 1 }
             }
-            seconds[number] = mainAsk(contact.askedSeconds, throttled: !storeIsDown)
+            register.seconds[number] = mainAsk(contact.askedSeconds, throttled: isThrottled)
+            longest = max(longest, register.seconds[number])
         }
+        let live = liveCount(of: aor)
         if newContacts > 0 {
-            var live = 0
-            var next = table.first(of: aor)
-            while let place = next {
-                if table[place].state == .live { live += 1 }
-                next = table.next(after: place)
-            }
-            guard live + newContacts - leaving <= options.contactsMax else {
+            guard
+                live + newContacts - leaving <= options.contactsMax
+                    || options.overflow == .replaceOldest && newContacts <= options.contactsMax
+            else {
                 refuse(
                     403, "Too Many Contacts", bytes, via, flow.peer, flow.socket,
                     .rejectTooManyContacts, &outbox)
@@ -280,6 +302,12 @@ extension WorkerCore {
                     retryAfter: 60, &outbox)
                 return
             }
+        }
+        if mode == .throttleByAOR, meaning.count > 0 {
+            register.sharedSeconds = sharedAsk(
+                aor, longest: longest, isLast: longest == 0 && live <= leaving, now: now)
+            for number in 0..<meaning.count { register.seconds[number] = 0 }
+            if register.sharedSeconds > 0 { stopSharedRemoval(of: aor, at: now) }
         }
 
         switch filter.judge(aor, transaction, inFlightMax: options.inFlightMax, now: now) {
@@ -305,7 +333,7 @@ extension WorkerCore {
                 &outbox)
             return
         }
-        let kind = sealState(bytes, via, aor, flow, transaction, ids)
+        let kind = sealState(bytes, via, aor, flow, transaction, register)
         guard let kind else {
             filter.set(.refused, aor, transaction)
             refuse(
@@ -314,7 +342,10 @@ extension WorkerCore {
             return
         }
         count(cause)
-        noteRelay(aor, places, transaction, at: now)
+        let endsLease =
+            meaning.isWildcard
+            || mode == .throttleByAOR && meaning.count > 0 && register.sharedSeconds == 0
+        noteRelay(aor, places, transaction, touchesAll: endsLease, at: now)
         outbox.begin()
         outbox.write(bytes, index.startLine)
         outbox.write("Via: SIP/2.0/UDP ")
@@ -324,9 +355,10 @@ extension WorkerCore {
             kind, aor.steering, transaction: transaction, body: sealed, under: options.keys,
             scratch: &scratch, to: &outbox)
         outbox.write(";rport\r\n")
-        RelayedRegister.writeRest(
-            bytes, index, meaning, source: flow.peer, contact: options.contact, ids: ids,
-            seconds: seconds, &outbox)
+        if register.contact.placement == .path, meaning.count > 0 {
+            writePath(bytes, via, register.ids[0], flow, &outbox)
+        }
+        register.writeRest(bytes, index, meaning, aor: aorText.span, &outbox)
         let isSent = endForwarded(
             to: options.mainServer, from: options.mainSocket, bytes, via, flow, &outbox)
         if !isSent { filter.set(.refused, aor, transaction) }
@@ -335,14 +367,15 @@ extension WorkerCore {
     /// Bindings the request touches are not absorbed before the main registrar has answered it.
     private mutating func noteRelay(
         _ aor: AORKey, _ places: InlineArray<16, BindingIndex?>, _ transaction: UInt64,
-        at now: Instant
+        touchesAll: Bool, at now: Instant
     ) {
-        if meaning.isWildcard {
+        if touchesAll {
             var next = table.first(of: aor)
             while let place = next {
                 next = table.next(after: place)
                 table[place].noteRelay(transaction, at: now)
             }
+            return
         }
         for number in 0..<meaning.count {
             if let place = places[number] { table[place].noteRelay(transaction, at: now) }
@@ -483,25 +516,33 @@ extension WorkerCore {
         case .dirty: counters.add(.relayDirty)
         case .severalVias: counters.add(.relaySeveralVias)
         case .storeDown: counters.add(.relayStoreDown)
+        case .mirror: counters.add(.relayMirror)
         }
     }
 
     /// Puts into `sealed` what the answer will need; `nil` if there is no way to keep it.
     private mutating func sealState(
         _ bytes: Span<UInt8>, _ via: ViaValue, _ aor: AORKey, _ flow: Flow,
-        _ transaction: UInt64, _ ids: InlineArray<16, ContactID>
+        _ transaction: UInt64, _ register: RelayedRegister
     ) -> SealedVia.Kind? {
         var marks: RelayState.Marks = []
         if meaning.isWildcard { marks.insert(.wildcard) }
         if index.viaFields > 1 || via.isFollowed || index.has(.path) { marks.insert(.indirect) }
         if index.has(.authorization) { marks.insert(.authorized) }
-        if !storeIsDown { marks.insert(.throttled) }
+        if !storeIsDown, mode != .mirror { marks.insert(.throttled) }
+        if mode == .throttleByAOR { marks.insert(.shared) }
+        if register.contact.placement == .path {
+            marks.insert(.path)
+            if supports("path", bytes) { marks.insert(.knowsPath) }
+        }
         let isPlain = isPlainRequestURI(bytes)
         if !isPlain { marks.insert(.requestURI) }
-        RelayState.begin(marks, flow, contacts: meaning.count, to: &sealed)
+        RelayState.begin(
+            marks, flow, sharedSeconds: register.sharedSeconds, contacts: meaning.count,
+            to: &sealed)
         for number in 0..<meaning.count {
             RelayState.append(
-                ids[number], askedSeconds: meaning[number].askedSeconds, bytes,
+                register.ids[number], askedSeconds: meaning[number].askedSeconds, bytes,
                 meaning[number].element, to: &sealed)
         }
         if !isPlain { sealed.append(bytes, index.requestURI) }

@@ -23,25 +23,42 @@ extension WorkerCore {
         case .tombstone: table.remove(place)
         case .live:
             counters.add(.bindingsExpired)
+            if isKeptByOthers(place) {
+                bury(place, at: now, location: &location)
+                passLease(of: binding.aor, binding.mainExpiry, location: &location)
+                return
+            }
             guard options.removesExpired, now < binding.mainExpiry else {
                 bury(place, at: now, location: &location)
                 return
             }
-            table[place].state = .lapsed
-            mark(place, .removalOwed, location: &location)
-            if filter.isWaiting(binding.aor, now: now) {
-                // The phone's next REGISTER is on its way; a removal might overtake its 2xx.
-                pauseRemoval(place, at: now)
-            } else {
-                queueRemoval(place, at: now)
-            }
+            lapse(place, at: now, location: &location)
         case .lapsed:
-            guard now < binding.mainExpiry else {
+            guard now < binding.mainExpiry, !isKeptByOthers(place) else {
                 bury(place, at: now, location: &location)
                 return
             }
             queueRemoval(place, at: now)
         case .refused: bury(place, at: now, location: &location)
+        }
+    }
+
+    /// Whether other phones are reached by the same contact at the main registrar.
+    private func isKeptByOthers(_ place: BindingIndex) -> Bool {
+        table[place].flags.contains(.shared) && liveCount(of: table[place].aor, but: place) > 0
+    }
+
+    /// Ends a binding here whose contact the main registrar still has: it is ours to remove there.
+    mutating func lapse<Location: LocationService & ~Copyable>(
+        _ place: BindingIndex, at now: Instant, location: inout Location
+    ) {
+        table[place].state = .lapsed
+        mark(place, .removalOwed, location: &location)
+        if filter.isWaiting(table[place].aor, now: now) {
+            // The phone's next REGISTER is on its way; a removal might overtake its 2xx.
+            pauseRemoval(place, at: now)
+        } else {
+            queueRemoval(place, at: now)
         }
     }
 
@@ -66,6 +83,7 @@ extension WorkerCore {
             return
         }
         Fact.remark(&factBytes, fact.marks.union(mark))
+        Fact.restamp(&factBytes, mainExpiry: table[place].mainExpiry)
         location.stage(record, factBytes.span)
         hasStaged = true
     }
@@ -96,6 +114,7 @@ extension WorkerCore {
         while outbox.hasRoom(for: RemovalPool.messageBytesMax), let id = removals.dequeue(at: now) {
             guard let place = table.find(id), table[place].state == .lapsed,
                 removals.slot(of: id) == nil, isStillOwed(place, at: now),
+                !isKeptByOthers(place),
                 let slot = removals.open(id, generation: attempt(id, at: now), now: now)
             else { continue }
             let binding = table[place]
@@ -264,6 +283,10 @@ extension WorkerCore {
         binding.grantedSeconds = fact.grantedSeconds
         if fact.marks.contains(.dirty) || leasesDoubtful { binding.flags.insert(.dirty) }
         if fact.marks.contains(.indirect) { binding.flags.insert(.indirect) }
+        if fact.marks.contains(.shared) {
+            binding.flags.insert(.shared)
+            binding.mainExpiry = sharedExpiry(of: fact)
+        }
         if fact.server != options.mainServer { binding.flags.insert(.dirty) }
         let blockRange = Fact.range(of: .replyBlock, in: bytes)
         if let number = blocks.intern(bytes.extracting(blockRange.start..<blockRange.end)) {
@@ -273,7 +296,7 @@ extension WorkerCore {
         }
         if fact.marks.contains(.refused) {
             binding.state = .refused
-            binding.deadline = fact.mainExpiry
+            binding.deadline = binding.mainExpiry
         } else if fact.marks.contains(.removalOwed) {
             // It lapsed before; it gets no second life.
             binding.state = .lapsed
@@ -282,9 +305,31 @@ extension WorkerCore {
             // When it was last refreshed nobody knows: one period of grace, at most the main lease.
             binding.state = .live
             binding.deadline = min(
-                fact.mainExpiry, now.advanced(bySeconds: max(fact.grantedSeconds, 1)))
+                binding.mainExpiry, now.advanced(bySeconds: max(fact.grantedSeconds, 1)))
         }
         return table.insert(binding) != nil
+    }
+
+    /// The end of an AOR's lease, which the newest of its facts knows; the others learn it.
+    private mutating func sharedExpiry(of fact: Fact) -> Instant {
+        var newest = fact.mainExpiry
+        var arrival = fact.arrival
+        var next = table.first(of: fact.aor)
+        while let place = next {
+            next = table.next(after: place)
+            guard table[place].flags.contains(.shared), table[place].arrival > arrival else {
+                continue
+            }
+            (newest, arrival) = (table[place].mainExpiry, table[place].arrival)
+        }
+        if arrival == fact.arrival {
+            next = table.first(of: fact.aor)
+            while let place = next {
+                next = table.next(after: place)
+                if table[place].flags.contains(.shared) { table[place].mainExpiry = newest }
+            }
+        }
+        return newest
     }
 
     /// The listener a stored flow used, or one of its family if that is gone.

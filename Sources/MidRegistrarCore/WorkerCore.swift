@@ -39,10 +39,15 @@ public struct WorkerCore: ~Copyable {
     let spread: GrantSpread
     var date = DateLine()
 
+    /// The mode of the AOR at hand.
+    var mode: RegistrationMode
+
     // Rooms that are used again for every message.
     var index = MessageIndex()
     var meaning = RegisterMeaning()
     var aorText = ByteBuffer(bytesMax: 512)
+    /// An address of record read from a user part.
+    var sharedUser = ByteBuffer(bytesMax: AddressOfRecord.userPartBytesMax + 8)
     var scratch = ByteBuffer(bytesMax: 24_576)
     var sealed = ByteBuffer(bytesMax: 24_576)
     var factBytes = ByteBuffer(bytesMax: RegistrationLimits.factBytesMax)
@@ -78,6 +83,7 @@ public struct WorkerCore: ~Copyable {
         policy = RefreshPolicy(mainSeconds: options.mainSeconds)
         spread = GrantSpread(fraction: options.jitter)
         mainSeconds = options.mainSeconds
+        mode = options.mode
         absorbedArrivals = RigidBuffer(count: 4_096, zeroed: 0)
         events.reserveCapacity(64)
         staged.reserveCapacity(1_024)

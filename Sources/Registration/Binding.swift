@@ -39,6 +39,11 @@ public struct Binding: BitwiseCopyable, Sendable {
         public static let indirect = Flags(rawValue: 4)
         /// Its repeated header fields are only in its fact.
         public static let ownBlock = Flags(rawValue: 8)
+        /// What the main registrar holds is one contact for all phones of its AOR; `mainExpiry` is
+        /// that one's.
+        public static let shared = Flags(rawValue: 16)
+        /// Of a tombstone: what ended it took the AOR's one contact away at the main registrar.
+        public static let voidsLease = Flags(rawValue: 32)
     }
 
     public var aor: AORKey

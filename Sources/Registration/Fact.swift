@@ -19,6 +19,8 @@ public struct Fact: Sendable {
         public static let refused = Marks(rawValue: 2)
         public static let dirty = Marks(rawValue: 4)
         public static let indirect = Marks(rawValue: 8)
+        /// The main registrar has one contact for all phones of the AOR.
+        public static let shared = Marks(rawValue: 16)
     }
 
     public var aor: AORKey
@@ -169,6 +171,11 @@ public struct Fact: Sendable {
         for earlier in 0..<text.rawValue { start += Int(bytes.two(at: 184 + 2 * earlier)) }
         let end = start + Int(bytes.two(at: lengthOffset(text)))
         return end <= bytes.count ? ByteRange(start, end) : .none
+    }
+
+    /// The bytes of a fact with another end of what the main registrar holds.
+    public static func restamp(_ buffer: inout ByteBuffer, mainExpiry: Instant) {
+        buffer.put(eight: mainExpiry.milliseconds, at: 152)
     }
 
     /// The bytes of a fact with other marks and nothing else changed.

@@ -15,7 +15,7 @@ public struct RefreshPolicy: Sendable {
     /// Why a REGISTER goes to the main registrar.
     public enum Cause: UInt8, CaseIterable, Sendable {
         case newContact, mainDue, flowChanged, callIDChanged, sequence, contactChanged, removal
-        case fetch, dirty, severalVias, storeDown
+        case fetch, dirty, severalVias, storeDown, mirror
     }
 
     public enum Decision: Equatable, Sendable {
@@ -36,6 +36,9 @@ public struct RefreshPolicy: Sendable {
         public let flow: Flow
         /// Seconds the phone will be granted, not less than what it is told.
         public let grantSeconds: UInt32
+        /// Until when the phones behind the same contact at the main registrar have been granted
+        /// theirs: the lease has to outlast them all.
+        public var siblingsUntil = Instant(milliseconds: 0)
 
         public init(
             callID: UInt64, sequence: UInt32, transaction: UInt64, flow: Flow, grantSeconds: UInt32
@@ -79,7 +82,10 @@ public struct RefreshPolicy: Sendable {
         else {
             return .relay(.dirty)
         }
-        let needed = UInt64(refresh.grantSeconds) * 1_000 + guardMs
+        let needed =
+            max(
+                UInt64(refresh.grantSeconds) * 1_000, refresh.siblingsUntil.millisecondsSince(now))
+            + guardMs
         guard binding.mainExpiry.millisecondsSince(now) > needed else { return .relay(.mainDue) }
         return .absorb
     }

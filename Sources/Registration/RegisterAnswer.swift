@@ -33,8 +33,8 @@ public enum RegisterAnswer {
 
     /// Collects the header fields to repeat from a 2xx of the main registrar.
     public static func collectBlock(
-        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, scratch: inout Outbox,
-        into block: inout ByteBuffer
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ marks: RelayState.Marks,
+        scratch: inout Outbox, into block: inout ByteBuffer
     ) {
         block.clear()
         var number = 0
@@ -44,7 +44,7 @@ public enum RegisterAnswer {
             guard isRepeated(bytes, field),
                 block.count + field.line.count <= RegistrationLimits.replyBlockBytesMax
             else { continue }
-            if field.name == .supported || field.name == .require {
+            if field.name == .supported || field.name == .require, !marks.contains(.path) {
                 scratch.begin()
                 RelayedRegister.writeOptions(bytes, field, &scratch)
                 block.append(scratch.open)
@@ -56,21 +56,22 @@ public enum RegisterAnswer {
     }
 
     /// Writes the main registrar's answer as it goes to the phone: without our Via, and, if
-    /// `rebuilds`, up to where Contacts of ours are to be put in place of its own.
+    /// `rebuilds`, up to where Contacts of ours are to be put in place of its own. A Path that only
+    /// we have put in is none of a phone's that does not know Path (RFC 3327 §5.3).
     ///
     /// After this the caller writes Contact fields and calls ``finish(_:_:_:)``.
     public static func writeRelayed(
-        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, top: ViaValue, rebuilds: Bool,
-        _ outbox: inout Outbox
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ marks: RelayState.Marks,
+        top: ViaValue, rebuilds: Bool, _ outbox: inout Outbox
     ) {
         outbox.write(bytes, index.startLine)
-        writeFields(bytes, index, top: top, rebuilds: rebuilds, &outbox)
+        writeFields(bytes, index, marks, top: top, rebuilds: rebuilds, &outbox)
     }
 
-    /// The header fields of ``writeRelayed(_:_:top:rebuilds:_:)`` without the start line.
+    /// The header fields of ``writeRelayed(_:_:_:top:rebuilds:_:)`` without the start line.
     public static func writeFields(
-        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, top: ViaValue, rebuilds: Bool,
-        _ outbox: inout Outbox
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ marks: RelayState.Marks,
+        top: ViaValue, rebuilds: Bool, _ outbox: inout Outbox
     ) {
         var isTop = true
         var number = 0
@@ -87,7 +88,9 @@ public enum RegisterAnswer {
                     outbox.write("\r\n")
                 }
             case .contact where rebuilds, .expires where rebuilds: break
-            case .require where rebuilds, .supported where rebuilds:
+            case .path where rebuilds && marks.contains(.path) && !marks.contains(.knowsPath): break
+            case .require where rebuilds && !marks.contains(.path),
+                .supported where rebuilds && !marks.contains(.path):
                 RelayedRegister.writeOptions(bytes, field, &outbox)
             default: outbox.write(bytes, field.line)
             }

@@ -2,12 +2,12 @@ public import Bytes
 public import Keys
 
 /// What the answer to a relayed REGISTER needs: it travels in our Via's seal, so nothing has to be
-/// kept for it. Bytes: flags, flow, then each contact, then the request-URI if it is not the plain
+/// kept for it. Bytes: flags, flow, lifetime of the AOR's contact, then each contact, then the request-URI if it is not the plain
 /// one of the AOR's domain.
 public struct RelayState: Sendable {
     public struct Marks: OptionSet, Sendable {
-        public let rawValue: UInt8
-        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        public let rawValue: UInt16
+        public init(rawValue: UInt16) { self.rawValue = rawValue }
         public static let ipv4 = Marks(rawValue: 1)
         public static let wildcard = Marks(rawValue: 2)
         public static let requestURI = Marks(rawValue: 4)
@@ -16,9 +16,17 @@ public struct RelayState: Sendable {
         public static let authorized = Marks(rawValue: 16)
         /// Our own lifetime was asked for, not the phone's.
         public static let throttled = Marks(rawValue: 32)
+        /// The one contact of the AOR was registered; its lifetime is kept beside.
+        public static let shared = Marks(rawValue: 64)
+        /// Our Path was put in, the phone's contact was left alone.
+        public static let path = Marks(rawValue: 128)
+        /// The phone knows Path (RFC 3327 §5.1).
+        public static let knowsPath = Marks(rawValue: 256)
     }
 
     public let marks: Marks
+    /// The lifetime asked of the main registrar for the AOR's one contact.
+    public let sharedSeconds: UInt32
     public let flow: Flow
     public let contactCount: Int
     private let contactsStart: Int
@@ -27,12 +35,13 @@ public struct RelayState: Sendable {
     // MARK: Writing
 
     public static func begin(
-        _ marks: Marks, _ flow: Flow, contacts: Int, to buffer: inout ByteBuffer
+        _ marks: Marks, _ flow: Flow, sharedSeconds: UInt32 = 0, contacts: Int,
+        to buffer: inout ByteBuffer
     ) {
         buffer.clear()
         var marks = marks
         if flow.peer.isIPv4 { marks.insert(.ipv4) } else { marks.remove(.ipv4) }
-        buffer.append(marks.rawValue)
+        buffer.append(two: marks.rawValue)
         if flow.peer.isIPv4 {
             buffer.append(four: UInt32(truncatingIfNeeded: flow.peer.low))
         } else {
@@ -41,6 +50,7 @@ public struct RelayState: Sendable {
         }
         buffer.append(two: flow.peer.port)
         buffer.append(two: flow.socket)
+        if marks.contains(.shared) { buffer.append(four: sharedSeconds) }
         buffer.append(UInt8(truncatingIfNeeded: contacts))
     }
 
@@ -59,26 +69,35 @@ public struct RelayState: Sendable {
 
     /// - Returns: `nil` for bytes that are none; they were sealed, so that means another version.
     public init?(_ bytes: Span<UInt8>) {
-        guard bytes.count >= 10 else { return nil }
-        marks = Marks(rawValue: bytes[0])
-        var at = 1
+        guard bytes.count >= 11 else { return nil }
+        marks = Marks(rawValue: bytes.two(at: 0))
+        var at = 2
         let high: UInt64
         let low: UInt64
+        let tail = marks.contains(.shared) ? 9 : 5
         if marks.contains(.ipv4) {
             high = 0
-            low = 0xFFFF_0000_0000 | UInt64(bytes.four(at: 1))
-            at = 5
+            low = 0xFFFF_0000_0000 | UInt64(bytes.four(at: 2))
+            at = 6
         } else {
-            guard bytes.count >= 22 else { return nil }
-            high = bytes.load64(at: 1)
-            low = bytes.load64(at: 9)
-            at = 17
+            guard bytes.count >= 18 + tail else { return nil }
+            high = bytes.load64(at: 2)
+            low = bytes.load64(at: 10)
+            at = 18
         }
+        guard bytes.count >= at + tail else { return nil }
         flow = Flow(
             peer: TransportAddress(high: high, low: low, port: bytes.two(at: at)),
             socket: bytes.two(at: at + 2))
-        contactCount = Int(bytes[at + 4])
-        contactsStart = at + 5
+        at += 4
+        if marks.contains(.shared) {
+            sharedSeconds = bytes.four(at: at)
+            at += 4
+        } else {
+            sharedSeconds = 0
+        }
+        contactCount = Int(bytes[at])
+        contactsStart = at + 1
         end = bytes.count
         guard contactCount <= RegistrationLimits.contactsPerRequestMax else { return nil }
     }

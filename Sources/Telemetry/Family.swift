@@ -19,6 +19,7 @@ package enum Family: String, CaseIterable, Sendable {
     case contactsRefreshedAtMain = "midreg_contacts_refreshed_at_main_total"
     case contactsRemoved = "midreg_contacts_removed_total"
     case contactsExpired = "midreg_contacts_expired_total"
+    case contactsReplaced = "midreg_contacts_replaced_total"
     case contactsVolatile = "midreg_contacts_volatile_total"
     case ownRemovalsSent = "midreg_own_removals_sent_total"
     case ownRemovals = "midreg_own_removals_total"
@@ -77,8 +78,9 @@ package enum Family: String, CaseIterable, Sendable {
             .histogram
         case .registerRequests, .registerAbsorbedCopies, .registerRelayed, .registerRejected,
             .mainResponses, .mainIrregular, .mainUnchallenged, .contactsAdded,
-            .contactsRefreshedAtMain, .contactsRemoved, .contactsExpired, .contactsVolatile,
-            .ownRemovalsSent, .ownRemovals, .calls, .callRequests, .callsRefused, .orphanCalls,
+            .contactsRefreshedAtMain, .contactsRemoved, .contactsExpired, .contactsReplaced,
+            .contactsVolatile, .ownRemovalsSent, .ownRemovals, .calls, .callRequests, .callsRefused,
+            .orphanCalls,
             .callResponses, .optionsAnswered, .sipReceived, .sipReceivedBytes, .sipSent,
             .sipDropped, .udpReceiveErrors, .udpSendErrors, .workerHandoffs,
             .workerMailboxMessages, .workerRounds, .workerBusySeconds,
@@ -98,7 +100,8 @@ package enum Family: String, CaseIterable, Sendable {
         case .absorbedRatio, .registerRequests, .registerAbsorbedCopies, .registerRelayed,
             .registerRejected, .registerDuration, .mainResponses, .mainIrregular, .mainUnchallenged,
             .addressesOfRecord, .contacts, .contactsAdded, .contactsRefreshedAtMain,
-            .contactsRemoved, .contactsExpired, .contactsVolatile, .ownRemovalsSent, .ownRemovals,
+            .contactsRemoved, .contactsExpired, .contactsReplaced, .contactsVolatile,
+            .ownRemovalsSent, .ownRemovals,
             .removalsOwed, .relaysInFlight, .repliesHeld, .calls, .callRequests, .callsRefused,
             .orphanCalls, .callResponses, .optionsAnswered, .sipReceivedBytes,
             .sipDropped, .storeDown, .storeCommits, .storeCommitDuration, .storeFacts,
@@ -133,6 +136,7 @@ package enum Family: String, CaseIterable, Sendable {
         case .contactsRefreshedAtMain: "Contacts whose main expiry was prolonged."
         case .contactsRemoved: "Contacts that a phone or the main registrar took away."
         case .contactsExpired: "Contacts that were not refreshed in time."
+        case .contactsReplaced: "Contacts that made room for a new one of the same user."
         case .contactsVolatile: "Contacts kept in memory alone because the store refused them."
         case .ownRemovalsSent: "REGISTER requests of our own that remove a contact, as sent."
         case .ownRemovals: "Removals of our own by how they ended at the main registrar."

@@ -79,14 +79,15 @@ struct FactTests {
 
 @Suite("What travels in our Via")
 struct RelayStateTests {
-    @Test(arguments: ["192.0.2.1:5062", "[2001:db8::1]:5062"])
-    func `reads back, and cut bytes give nothing`(peer: String) {
+    @Test(arguments: ["192.0.2.1:5062", "[2001:db8::1]:5062"], [[], RelayState.Marks.shared])
+    func `reads back, and cut bytes give nothing`(peer: String, marks: RelayState.Marks) {
         guard let address = TransportAddress(hostPort: peer, defaultPort: 1) else { return }
         let elements = ["<sip:a@b>;q=1", "<sip:c@d>"].map { Array($0.utf8) }
         let uri = Array("sip:other.test".utf8)
         var buffer = ByteBuffer(bytesMax: 500)
         RelayState.begin(
-            [.requestURI, .authorized], Flow(peer: address, socket: 3), contacts: 2, to: &buffer)
+            marks.union([.requestURI, .authorized, .knowsPath]), Flow(peer: address, socket: 3),
+            sharedSeconds: 3_600, contacts: 2, to: &buffer)
         for (number, element) in elements.enumerated() {
             RelayState.append(
                 ContactID(high: UInt64(number), low: 9), askedSeconds: 70, element.span,
@@ -101,7 +102,8 @@ struct RelayStateTests {
             return
         }
         #expect(state.flow == Flow(peer: address, socket: 3))
-        #expect(state.marks.contains(.authorized) && state.marks.contains(.requestURI))
+        #expect(state.marks.isSuperset(of: [.authorized, .requestURI, .knowsPath]))
+        #expect(state.sharedSeconds == (marks.isEmpty ? 0 : 3_600))
         var offset = state.firstContact
         for (number, element) in elements.enumerated() {
             guard let contact = state.contact(bytes.span, at: &offset) else {
@@ -136,9 +138,11 @@ struct MainContactTests {
         let id = ContactID(AORKey(high: 1 << 60, low: 2), identity: 3, under: testKeys)
         let contact = MainContact(placement: placement, advertised: address)
         var outbox = Outbox(bytesMax: 500, messagesMax: 1)
-        let user = Array("alice".utf8)
+        let phone = Array("sip:alice@192.0.2.1".utf8)
         outbox.begin()
-        contact.writeURI(id, user.span, user: ByteRange(0, 5), &outbox)
+        contact.writeURI(
+            id, phone.span, try SIPURI(phone.span, ByteRange(0, phone.count)), aor: phone.span,
+            &outbox)
         let text = outbox.openText
         #expect(
             text

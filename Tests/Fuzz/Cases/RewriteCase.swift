@@ -12,8 +12,7 @@ struct RewriteCase: FuzzCase, ~Copyable {
     private var meaning = RegisterMeaning()
     private var aor = ByteBuffer(bytesMax: 512)
     private let source = TransportAddress(ipv4: 0xC633_6409, port: 40_000)
-    private let contact = MainContact(
-        placement: .parameter, advertised: TransportAddress(ipv4: 0x7F00_0001, port: 5_060))
+    private let us = TransportAddress(ipv4: 0x7F00_0001, port: 5_060)
 
     mutating func run(_ bytes: Span<UInt8>) -> String? {
         // Two more fields than came must have room, and a Via grow by what it is stamped with.
@@ -99,24 +98,40 @@ struct RewriteCase: FuzzCase, ~Copyable {
         aor.clear()
         let read: Void? = try? meaning.read(bytes, before, defaultSeconds: 600, aor: &aor)
         guard read != nil else { return nil }
-        begin()
-        outbox.write(bytes, before.startLine)
-        writeVia()
-        RelayedRegister.writeRest(
-            bytes, before, meaning, source: source, contact: contact,
-            ids: InlineArray(repeating: ContactID(high: 1, low: 2)),
-            seconds: InlineArray(repeating: 3_600), &outbox)
-        let changed: Set<HeaderName> = [.via, .route, .contact, .expires, .path, .supported]
-        if let finding = passedOn(bytes, but: changed) { return "a REGISTER: " + finding }
-        return contacts(bytes)
+        for placement in [MainContact.Placement.parameter, .addressOfRecord] {
+            begin()
+            outbox.write(bytes, before.startLine)
+            writeVia()
+            var register = RelayedRegister(
+                source: source, contact: MainContact(placement: placement, advertised: us))
+            register.ids = InlineArray(repeating: ContactID(high: 1, low: 2))
+            register.seconds = InlineArray(repeating: 3_600)
+            register.sharedSeconds = placement == .addressOfRecord ? 3_600 : 0
+            Self.write(register, bytes, before, meaning, aor, &outbox)
+            let changed: Set<HeaderName> = [.via, .route, .contact, .expires, .path, .supported]
+            if let finding = passedOn(bytes, but: changed) { return "a REGISTER: " + finding }
+            if let finding = contacts(bytes, placement) { return finding }
+        }
+        return nil
     }
 
-    /// Each contact is ours, and there are as many as were asked for.
-    private func contacts(_ bytes: Span<UInt8>) -> String? {
+    private static func write(
+        _ register: RelayedRegister, _ bytes: Span<UInt8>, _ index: borrowing MessageIndex,
+        _ meaning: borrowing RegisterMeaning, _ aor: borrowing ByteBuffer,
+        _ outbox: inout Outbox
+    ) {
+        register.writeRest(bytes, index, meaning, aor: aor.span, &outbox)
+    }
+
+    /// Each contact is ours, and there are as many as were asked for, or the AOR's one.
+    private mutating func contacts(
+        _ bytes: Span<UInt8>, _ placement: MainContact.Placement
+    ) -> String? {
         guard !meaning.isWildcard else { return nil }
         let new = outbox.open
         var cursor = AddressCursor(.contact, of: after)
         var count = 0
+        var back = ByteBuffer(bytesMax: AddressOfRecord.userPartBytesMax + 8)
         do throws(SIPParseError) {
             while let element = try cursor.next(new, after) {
                 let uri = try SIPURI(new, element.uri)
@@ -125,9 +140,17 @@ struct RewriteCase: FuzzCase, ~Copyable {
                     new.spells("3600", in: seconds)
                 else { return "a REGISTER: a contact that is not ours: \(outbox.openText)" }
                 count += 1
+                guard placement == .addressOfRecord else { continue }
+                guard AddressOfRecord.read(userPart: uri.user, of: new, into: &back) else {
+                    // An AOR without a user is no user part, either.
+                    return aor.span.count(of: 0x40) == 0
+                        ? nil : "a REGISTER: an AOR that cannot be read back"
+                }
+                guard back.span.same(as: aor.span) else { return "a REGISTER: another AOR" }
             }
         } catch { return "a REGISTER: contacts that cannot be read: \(outbox.openText)" }
-        return count == meaning.count ? nil : "a REGISTER: \(count) contacts: \(outbox.openText)"
+        let wanted = placement == .addressOfRecord ? min(1, meaning.count) : meaning.count
+        return count == wanted ? nil : "a REGISTER: \(count) contacts: \(outbox.openText)"
     }
 
     private mutating func passedOn(_ bytes: Span<UInt8>, but changed: Set<HeaderName>) -> String? {
@@ -171,5 +194,13 @@ struct RewriteCase: FuzzCase, ~Copyable {
         let outcome = MessageParser().parse(new, length: new.count, into: &after)
         guard outcome == .message else { return "\(outcome): \(outbox.openText)" }
         return new.rawControl(in: ByteRange(0, after.headerEnd.end))
+    }
+}
+
+extension Span<UInt8> {
+    fileprivate func count(of byte: UInt8) -> Int {
+        var count = 0
+        for at in indices where self[at] == byte { count += 1 }
+        return count
     }
 }
