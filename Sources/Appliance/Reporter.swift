@@ -74,6 +74,21 @@ final class Reporter: Sendable {
                 .warning, event: "main_expiry_learned",
                 fields: [("seconds", "\(event.number)"), ("hint", "set main.expires to it")],
                 at: now)
+        case .mainDown:
+            log.log(
+                .error, event: "main_down",
+                fields: [("hint", "nothing relayed has been answered for 10 s")], at: now)
+        case .mainUp: log.log(.notice, event: "main_up", fields: [], at: now)
+        case .mainForgot:
+            log.log(
+                .warning, event: "main_forgot",
+                fields: [("hint", "the main registrar does not list what it agreed to")], at: now)
+        case .mainOverloaded:
+            log.log(
+                .warning, event: "main_overloaded", fields: [("seconds", "\(event.number)")],
+                at: now)
+        case .resync:
+            log.log(.notice, event: "resync", fields: [("over", "\(event.number)s")], at: now)
         case .register:
             log.log(.debug, event: "register", fields: [("aor", event.aor)], at: now)
         }

@@ -83,6 +83,8 @@ public struct CoreOptions: Sendable {
     public var strangers = Strangers.refuse
     public var removesExpired = true
     public var removalsPerSecond = 200
+    /// Refreshes that a resync may bring to the main registrar, on top of what comes anyway.
+    public var resyncPerSecond = 50
     /// Bindings this worker's table holds.
     public var bindingsMax = 100_000
 
@@ -106,7 +108,7 @@ public struct CoreOptions: Sendable {
 public struct CoreEvent: Sendable {
     public enum Kind: Sendable {
         case malformed, mainUnchallenged, removalRefused, commitFailed, tableFull, orphanCall
-        case mainExpiryLearned, register
+        case mainExpiryLearned, register, mainDown, mainUp, mainForgot, mainOverloaded, resync
     }
 
     public let kind: Kind

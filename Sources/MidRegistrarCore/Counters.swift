@@ -18,18 +18,18 @@ public enum Counter: Int, CaseIterable, Sendable {
     case registerAbsorbed, registerAbsorbedCopy, registerRelayed, registerRejected
     case relayNewContact, relayMainDue, relayFlowChanged, relayCallIDChanged, relaySequence
     case relayContactChanged, relayRemoval, relayFetch, relayDirty, relaySeveralVias
-    case relayStoreDown, relayMirror, relayCopy
+    case relayStoreDown, relayMirror, relayResync, relayCopy
     case rejectMalformed, rejectIntervalTooBrief, rejectExtension, rejectTooManyContacts
     case rejectTableFull, rejectInFlight, rejectReordered, rejectMaxForwards, rejectScheme
     case rejectNotFound, rejectFlowFailed
-    case rejectVersion, rejectTooLarge
+    case rejectVersion, rejectTooLarge, rejectBackOff
 
     // Answers of the main registrar to REGISTER.
     case mainAnswer1xx, mainAnswer200, mainAnswer2xx, mainAnswer3xx, mainAnswer401, mainAnswer403
     case mainAnswer404, mainAnswer407, mainAnswer423, mainAnswer4xx, mainAnswer500
     case mainAnswer503, mainAnswer5xx, mainAnswer6xx
     case mainDuplicate, mainStale, mainWithoutEntry, mainUnchallenged, mainDroppedContact
-    case mainShortened
+    case mainShortened, mainMissing, mainWentDown, mainForgot, mainOverloaded, resyncs
 
     // Bindings.
     case bindingsAdded, bindingsRefreshedAtMain, bindingsRemoved, bindingsExpired
@@ -61,7 +61,7 @@ public enum Counter: Int, CaseIterable, Sendable {
 /// What a worker has at the moment, told once a round.
 public enum Gauge: Int, CaseIterable, Sendable {
     case bindings, addressesOfRecord, removalsOwed, relaysInFlight, repliesHeld
-    case storeDown
+    case storeDown, mainDown
 }
 
 /// The counters and gauges of one worker: plain cells, written by nobody else.

@@ -44,10 +44,15 @@ extension WorkerCore {
                 mode(ofAOR: aorText.span) == .mirror ? .mirror : .throttleByContact
             }
         countAnswer(index.statusCode)
+        noteHealth(health.noteAnswer(at: now), at: now)
         guard index.statusCode >= 200 else { return }
         let answer = MainAnswer(
             state: state, body: body, aor: aor, transaction: seal.transaction, toURI: address.uri,
             top: top, server: source)
+        let change = health.noteFinal(
+            index.statusCode, aor, retryAfter: index.statusCode == 503 ? retryAfter(bytes) : nil,
+            at: now)
+        noteHealth(change, at: now)
         if index.statusCode < 300 {
             accept(
                 bytes, answer, carried: carried, now: now, location: &location, outbox: &outbox)
@@ -107,7 +112,12 @@ extension WorkerCore {
             noteAnswer(answer.aor, answer.transaction)
         }
         switch index.statusCode {
-        case 403, 404: markDoubtful(bytes, answer)
+        case 403, 404:
+            markDoubtful(bytes, answer)
+            if index.statusCode == 404, liveCount(of: answer.aor) > 0 {
+                counters.add(.mainMissing)
+                noteHealth(health.noteMissing(answer.aor, at: now), at: now)
+            }
         case 423 where answer.state.marks.contains(.throttled):
             learnExpiry(bytes, &outbox)
             // It was our lifetime that was too short, not the phone's: the phone's next try gets
@@ -176,7 +186,7 @@ extension WorkerCore {
         else { return }
         guard UInt32(seconds) > mainSeconds else { return }
         mainSeconds = UInt32(seconds)
-        policy = RefreshPolicy(mainSeconds: mainSeconds)
+        policy.mainSeconds = mainSeconds
         note(CoreEvent(.mainExpiryLearned, number: Int(mainSeconds)))
     }
 
@@ -222,6 +232,8 @@ extension WorkerCore {
             }
             if let lease {
                 settleShared(answer, lease, at: now, location: &location)
+            } else if answer.state.contactCount > 0 {
+                checkSiblings(bytes, answer, arrival: arrival, now: now, location: &location)
             }
         }
 

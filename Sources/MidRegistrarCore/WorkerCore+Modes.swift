@@ -95,6 +95,11 @@ extension WorkerCore {
             binding.deadline = deadline
             _ = table.insert(binding)
         }
+        voidLeases(of: aor)
+    }
+
+    /// No live binding of an AOR is absorbed before the main registrar has confirmed it again.
+    mutating func voidLeases(of aor: AORKey) {
         var next = table.first(of: aor)
         while let place = next {
             next = table.next(after: place)

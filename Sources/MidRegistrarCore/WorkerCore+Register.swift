@@ -310,6 +310,12 @@ extension WorkerCore {
             if register.sharedSeconds > 0 { stopSharedRemoval(of: aor, at: now) }
         }
 
+        guard !health.holdsBack(transaction, at: now) else {
+            refuse(
+                503, "Main Registrar Overloaded", bytes, via, flow.peer, flow.socket,
+                .rejectBackOff, retryAfter: spreadRetry(transaction), &outbox)
+            return
+        }
         switch filter.judge(aor, transaction, inFlightMax: options.inFlightMax, now: now) {
         case .relay: break
         case .relayCopy: counters.add(.relayCopy)
@@ -361,7 +367,11 @@ extension WorkerCore {
         register.writeRest(bytes, index, meaning, aor: aorText.span, &outbox)
         let isSent = endForwarded(
             to: options.mainServer, from: options.mainSocket, bytes, via, flow, &outbox)
-        if !isSent { filter.set(.refused, aor, transaction) }
+        if isSent {
+            noteHealth(health.noteRelay(at: now), at: now)
+        } else {
+            filter.set(.refused, aor, transaction)
+        }
     }
 
     /// Bindings the request touches are not absorbed before the main registrar has answered it.
@@ -517,6 +527,7 @@ extension WorkerCore {
         case .severalVias: counters.add(.relaySeveralVias)
         case .storeDown: counters.add(.relayStoreDown)
         case .mirror: counters.add(.relayMirror)
+        case .resync: counters.add(.relayResync)
         }
     }
 

@@ -206,6 +206,7 @@ extension WorkerCore {
             counters.add(.droppedForeignResponse)
             return
         }
+        noteHealth(health.noteAnswer(at: now), at: now)
         let slot = Int(seal.transaction >> 32)
         guard slot < removals.slots.count, removals.slots[slot].isUsed,
             removals.slots[slot].generation == UInt32(truncatingIfNeeded: seal.transaction)

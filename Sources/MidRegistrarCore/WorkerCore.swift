@@ -36,6 +36,7 @@ public struct WorkerCore: ~Copyable {
     var aside: AsideStates
     let fingerprints: Fingerprints
     var policy: RefreshPolicy
+    var health = MainHealth()
     let spread: GrantSpread
     var date = DateLine()
 
@@ -361,6 +362,7 @@ public struct WorkerCore: ~Copyable {
         counters.set(.repliesHeld, UInt64(held.count))
         counters.set(.removalsOwed, UInt64(removals.queued + removals.active))
         counters.set(.storeDown, storeIsDown ? 1 : 0)
+        counters.set(.mainDown, health.isDown ? 1 : 0)
     }
 
     /// The store's queue is full: what was staged in this round stays in RAM only, and its answers

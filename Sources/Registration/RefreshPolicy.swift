@@ -8,14 +8,16 @@ public import Keys
 /// binding past the phone's next refresh with room for a failed round. The rules are P1 to P8.
 public struct RefreshPolicy: Sendable {
     /// The lifetime asked of the main registrar, in seconds; 5 % of it is kept as a reserve.
-    public let mainSeconds: UInt32
+    public var mainSeconds: UInt32
+    /// What has to be confirmed anew because the main registrar may have forgotten it.
+    public var resync = Resync()
 
     public init(mainSeconds: UInt32) { self.mainSeconds = mainSeconds }
 
     /// Why a REGISTER goes to the main registrar.
     public enum Cause: UInt8, CaseIterable, Sendable {
         case newContact, mainDue, flowChanged, callIDChanged, sequence, contactChanged, removal
-        case fetch, dirty, severalVias, storeDown, mirror
+        case fetch, dirty, severalVias, storeDown, mirror, resync
     }
 
     public enum Decision: Equatable, Sendable {
@@ -81,6 +83,9 @@ public struct RefreshPolicy: Sendable {
             committed >= binding.ticket
         else {
             return .relay(.dirty)
+        }
+        guard !resync.isDue(binding.id, confirmed: binding.arrival, at: now) else {
+            return .relay(.resync)
         }
         let needed =
             max(

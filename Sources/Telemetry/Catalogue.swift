@@ -74,6 +74,7 @@ extension Counter {
         case .relaySeveralVias: relayed("several_vias")
         case .relayStoreDown: relayed("store_down")
         case .relayMirror: relayed("mirror")
+        case .relayResync: relayed("resync")
         case .relayCopy: relayed("copy")
         case .rejectMalformed: rejected("malformed")
         case .rejectIntervalTooBrief: rejected("interval_too_brief")
@@ -107,6 +108,12 @@ extension Counter {
         case .mainStale: irregular("stale")
         case .mainWithoutEntry: irregular("without_entry")
         case .mainDroppedContact: irregular("contact_dropped")
+        case .mainMissing: irregular("missing")
+        case .mainWentDown: mainEvent("down")
+        case .mainForgot: mainEvent("forgot")
+        case .mainOverloaded: mainEvent("overloaded")
+        case .resyncs: mainEvent("resync")
+        case .rejectBackOff: rejected("main_overloaded")
         case .mainShortened: irregular("expiry_shortened")
         case .mainUnchallenged: .series(.mainUnchallenged, [])
 
@@ -198,6 +205,10 @@ private func answered(_ code: String) -> Place {
 
 private func irregular(_ kind: String) -> Place { .series(.mainIrregular, [Label("kind", kind)]) }
 
+private func mainEvent(_ event: String) -> Place {
+    .series(.mainEvents, [Label("kind", event)])
+}
+
 private func removal(_ result: String) -> Place { .series(.ownRemovals, [Label("result", result)]) }
 
 private func absorbedBucket(_ microseconds: UInt64?) -> Place {
@@ -223,6 +234,7 @@ extension Gauge {
         case .relaysInFlight: (.relaysInFlight, .sum)
         case .repliesHeld: (.repliesHeld, .sum)
         case .storeDown: (.storeDown, .highest)
+        case .mainDown: (.mainDown, .highest)
         }
     }
 }

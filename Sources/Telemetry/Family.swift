@@ -11,6 +11,8 @@ package enum Family: String, CaseIterable, Sendable {
 
     case mainResponses = "midreg_main_responses_total"
     case mainIrregular = "midreg_main_irregular_responses_total"
+    case mainEvents = "midreg_main_events_total"
+    case mainDown = "midreg_main_down"
     case mainUnchallenged = "midreg_main_unchallenged_total"
 
     case addressesOfRecord = "midreg_aors"
@@ -71,13 +73,14 @@ package enum Family: String, CaseIterable, Sendable {
     package var kind: Kind {
         switch self {
         case .absorbedRatio, .addressesOfRecord, .contacts, .removalsOwed,
-            .relaysInFlight, .repliesHeld, .storeDown, .storeUsedBytes, .storeSizeBytes, .buildInfo,
+            .mainDown, .relaysInFlight, .repliesHeld, .storeDown, .storeUsedBytes, .storeSizeBytes,
+            .buildInfo,
             .startTime, .processResidentMemory, .processOpenFiles:
             .gauge
         case .registerDuration, .storeCommitDuration:
             .histogram
         case .registerRequests, .registerAbsorbedCopies, .registerRelayed, .registerRejected,
-            .mainResponses, .mainIrregular, .mainUnchallenged, .contactsAdded,
+            .mainResponses, .mainIrregular, .mainEvents, .mainUnchallenged, .contactsAdded,
             .contactsRefreshedAtMain, .contactsRemoved, .contactsExpired, .contactsReplaced,
             .contactsVolatile, .ownRemovalsSent, .ownRemovals, .calls, .callRequests, .callsRefused,
             .orphanCalls,
@@ -98,7 +101,8 @@ package enum Family: String, CaseIterable, Sendable {
             .workerFactsStaged, .workerCommits:
             true
         case .absorbedRatio, .registerRequests, .registerAbsorbedCopies, .registerRelayed,
-            .registerRejected, .registerDuration, .mainResponses, .mainIrregular, .mainUnchallenged,
+            .registerRejected, .registerDuration, .mainResponses, .mainIrregular, .mainEvents,
+            .mainDown, .mainUnchallenged,
             .addressesOfRecord, .contacts, .contactsAdded, .contactsRefreshedAtMain,
             .contactsRemoved, .contactsExpired, .contactsReplaced, .contactsVolatile,
             .ownRemovalsSent, .ownRemovals,
@@ -128,6 +132,8 @@ package enum Family: String, CaseIterable, Sendable {
             "Responses of the main registrar; a class such as 4xx is its codes without own series."
         case .mainIrregular:
             "Responses of the main registrar that were set aside or changed what a phone asked."
+        case .mainEvents: "What was concluded of the main registrar's state, and resyncs begun."
+        case .mainDown: "Whether the main registrar gives no answer at all (1) or does (0)."
         case .mainUnchallenged:
             "REGISTER requests without credentials that the main registrar accepted."
         case .addressesOfRecord: "Addresses of record with at least one contact."

@@ -211,6 +211,12 @@ final class Scene {
             through: through, failed: failed, storeDown: storeDown, at: instant, outbox: &outbox)
     }
 
+    func sync(over seconds: UInt32?) { core.sync(over: seconds, at: instant) }
+    func sync(aor: String) -> Int? {
+        let bytes = Array(aor.utf8)
+        return core.sync(aor: bytes.span)
+    }
+
     /// What went out since it was asked last.
     func drain() -> [Sent] {
         var sent: [Sent] = []
