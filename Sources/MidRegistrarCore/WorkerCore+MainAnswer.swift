@@ -360,7 +360,8 @@ extension WorkerCore {
         let isNew = binding.state != .live
         binding.aor = answer.aor
         binding.id = contact.id
-        binding.identity = fingerprints.identity(state, parsed)
+        binding.identity = fingerprints.identity(
+            state, parsed, separatesFlows: answer.state.marks.contains(.path))
         binding.contact = fingerprints.contact(
             state, element: element, askedSeconds: contact.askedSeconds)
         binding.callID = callID

@@ -265,7 +265,8 @@ extension WorkerCore {
         let isThrottled = mode != .mirror && !storeIsDown
         for number in 0..<meaning.count {
             let contact = meaning[number]
-            let identity = fingerprints.identity(bytes, contact)
+            let identity = fingerprints.identity(
+                bytes, contact, separatesFlows: register.contact.placement == .path)
             let match = find(bytes, contact, identity, aor, location: &location)
             places[number] = match
             if let match {
@@ -479,7 +480,8 @@ extension WorkerCore {
         return throttled ? max(mainSeconds, seconds) : seconds
     }
 
-    /// The binding a contact means: by instance ID, else by URI (RFC 5626 §6, RFC 3261 §19.1.4).
+    /// The binding a contact means: by instance ID, else by what a push finds it by, else by URI
+    /// (RFC 5626 §6, RFC 8599 §4.1, RFC 3261 §19.1.4).
     private mutating func find<Location: LocationService & ~Copyable>(
         _ bytes: Span<UInt8>, _ contact: ContactRequest, _ identity: UInt64, _ aor: AORKey,
         location: inout Location
@@ -503,6 +505,9 @@ extension WorkerCore {
                 if !contact.instance.isEmpty,
                     fact.parameter("+sip.instance", in: stored.parameters) != nil
                 {
+                    return false
+                }
+                if PushIdentity(bytes, contact.uri) != nil, PushIdentity(fact, uri) != nil {
                     return false
                 }
                 return SIPURI.equivalent(contact.uri, in: bytes, uri, in: fact)

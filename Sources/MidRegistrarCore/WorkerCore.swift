@@ -113,6 +113,10 @@ public struct WorkerCore: ~Copyable {
             counters.add(.droppedBadAddress)
             return .done
         }
+        if length >= BindingRequest.bytesMin, bytes[0] == 0 {
+            answerBinding(bytes, length: length, source, socket, &outbox)
+            return .done
+        }
         switch MessageParser().parse(bytes, length: length, into: &index) {
         case .message: break
         case .keepAlive:
@@ -194,6 +198,23 @@ public struct WorkerCore: ~Copyable {
             receiveRemovalAnswer(seal, from: source, now: now, location: &location)
         }
         return .done
+    }
+
+    /// A keep-alive of a phone that is behind NAT (RFC 5626 §4.4.2).
+    private mutating func answerBinding(
+        _ bytes: Span<UInt8>, length: Int, _ source: TransportAddress, _ socket: UInt16,
+        _ outbox: inout Outbox
+    ) {
+        guard let request = BindingRequest(bytes, length: length),
+            options.sockets[Int(socket)].role == .listener
+        else {
+            counters.add(.droppedMalformed)
+            return
+        }
+        counters.add(.receivedKeepAlives)
+        outbox.begin()
+        request.writeAnswer(bytes, source: source, &outbox)
+        if !outbox.end(to: source, from: socket) { counters.add(.droppedOutboxFull) }
     }
 
     // MARK: Answers of our own

@@ -19,12 +19,30 @@ public struct Fingerprints: Sendable {
         return hash.finish()
     }
 
-    /// Of what makes a contact itself: its instance ID, else its URI (RFC 5626 §6, RFC 3261 §10.2.4).
-    public func identity(_ bytes: Span<UInt8>, _ contact: ContactRequest) -> UInt64 {
+    /// Of what makes a contact itself: its instance ID, else what a push finds it by, else its URI
+    /// (RFC 5626 §6, RFC 8599 §4.1, RFC 3261 §10.2.4).
+    ///
+    /// - Parameter separatesFlows: whether each flow of an instance is a contact of its own.
+    public func identity(
+        _ bytes: Span<UInt8>, _ contact: ContactRequest, separatesFlows: Bool
+    ) -> UInt64 {
         var hash = KeyedHash(key)
         if !contact.instance.isEmpty {
             hash.update(1)
             hash.update(bytes, contact.instance)
+            if separatesFlows, !contact.flowNumber.isEmpty {
+                hash.update(UInt8(ascii: ";"))
+                hash.update(bytes, contact.flowNumber)
+            }
+            return hash.finish()
+        }
+        if let push = PushIdentity(bytes, contact.uri) {
+            hash.update(3)
+            hash.update(bytes, push.provider)
+            hash.update(0x20)
+            hash.update(bytes, push.parameter)
+            hash.update(0x20)
+            hash.update(bytes, push.id)
             return hash.finish()
         }
         hash.update(2)
@@ -57,5 +75,23 @@ public struct Fingerprints: Sendable {
         hash.update(bytes, via.sentBy)
         hash.update(bytes, via.branch)
         return hash.finish()
+    }
+}
+
+/// By what a push service finds a phone (RFC 8599 §4.1): it stays the same when its address changes.
+public struct PushIdentity: Sendable {
+    public let provider: ByteRange
+    /// `pn-param`; empty if there is none.
+    public let parameter: ByteRange
+    public let id: ByteRange
+
+    /// `nil` without `pn-provider` and `pn-prid`, both with a value.
+    public init?(_ bytes: Span<UInt8>, _ uri: SIPURI) {
+        guard let provider = bytes.parameter("pn-provider", in: uri.parameters), !provider.isEmpty,
+            let id = bytes.parameter("pn-prid", in: uri.parameters), !id.isEmpty
+        else { return nil }
+        self.provider = provider
+        self.id = id
+        parameter = bytes.parameter("pn-param", in: uri.parameters) ?? .none
     }
 }

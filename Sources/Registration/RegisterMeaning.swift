@@ -12,6 +12,8 @@ public struct ContactRequest: BitwiseCopyable, Sendable {
     public let expiresParameter: ByteRange
     /// The value of `+sip.instance`; none if it is not there.
     public let instance: ByteRange
+    /// The value of `reg-id` (RFC 5626 §4.2); none if it is not there.
+    public let flowNumber: ByteRange
     /// Seconds asked for: the parameter, else the Expires header field, else the default.
     public let askedSeconds: UInt32
 }
@@ -89,7 +91,7 @@ extension ContactRequest {
     static var nothing: ContactRequest {
         ContactRequest(
             element: .none, uri: .nothing, parameters: .none, expiresParameter: .none,
-            instance: .none, askedSeconds: 0)
+            instance: .none, flowNumber: .none, askedSeconds: 0)
     }
 
     /// Reads one element of Contact.
@@ -113,6 +115,7 @@ extension ContactRequest {
         var expires = ByteRange.none
         var asked = headerSeconds ?? defaultSeconds
         var instance = ByteRange.none
+        var flowNumber = ByteRange.none
         var cursor = ParameterCursor(element.parameters)
         while let parameter = try cursor.next(bytes) {
             switch parameter.name.count {
@@ -126,12 +129,15 @@ extension ContactRequest {
                 asked = (try? seconds(bytes, parameter.value)) ?? 3_600
             case 13 where bytes.spellsIgnoringCase("+sip.instance", in: parameter.name):
                 instance = parameter.value
+            case 6 where bytes.spellsIgnoringCase("reg-id", in: parameter.name):
+                flowNumber = parameter.value
             default: break
             }
         }
         self.init(
             element: element.whole, uri: uri, parameters: element.parameters,
-            expiresParameter: expires, instance: instance, askedSeconds: asked)
+            expiresParameter: expires, instance: instance, flowNumber: flowNumber,
+            askedSeconds: asked)
     }
 }
 

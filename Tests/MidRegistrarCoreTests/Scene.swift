@@ -140,6 +140,8 @@ final class Scene {
     var storeDown = false
     private(set) var disposition = WorkerCore.Disposition.done
     var mayHandOver = true
+    /// The bytes of what was drained last.
+    private(set) var lastBytes: [UInt8] = []
 
     static func options(
         placement: MainContact.Placement = .parameter,
@@ -190,7 +192,11 @@ final class Scene {
 
     /// Gives a datagram to the worker without ending the round.
     func deliver(_ text: String, from source: TransportAddress, socket: UInt16 = listener) {
-        var bytes = Array(text.utf8)
+        deliver(Array(text.utf8), from: source, socket: socket)
+    }
+
+    func deliver(_ datagram: [UInt8], from source: TransportAddress, socket: UInt16 = listener) {
+        var bytes = datagram
         let length = bytes.count
         bytes += [UInt8](repeating: 0, count: 64)
         disposition = core.receive(
@@ -222,9 +228,11 @@ final class Scene {
         var sent: [Sent] = []
         for number in 0..<outbox.count {
             let message = outbox.message(number)
+            lastBytes = []
             var text: [UInt8] = []
             let bytes = outbox.bytes(of: message)
             for at in bytes.indices { text.append(bytes[at]) }
+            lastBytes = text
             sent.append(
                 Sent(
                     to: message.destination, socket: message.socket,

@@ -450,6 +450,23 @@ struct PathTests {
         #expect(second.first("Path").hasSuffix(";lr>"))
     }
 
+    @Test func `each flow of an instance is a contact of its own (RFC 5626 §4.2)`() throws {
+        let scene = scene()
+        let instance = ";+sip.instance=\"<urn:uuid:1>\""
+        var one = Phone(contact: "<sip:alice@192.0.2.1:5062>\(instance);reg-id=1", callID: "f1@h")
+        var two = Phone(
+            from: phoneB, contact: "<sip:alice@192.0.2.2:5062>\(instance);reg-id=2",
+            callID: "f2@h")
+        one.extra = ["Supported: path, outbound"]
+        two.extra = one.extra
+        for _ in 0..<2 {
+            scene.register(&one)
+            scene.register(&two)
+        }
+        #expect(scene.gauge(.bindings) == 2)
+        #expect(scene.counter(.registerRelayed) == 2 && scene.counter(.registerAbsorbed) == 2)
+    }
+
     @Test func `refreshes are absorbed`() throws {
         let scene = scene()
         var alice = Phone()
