@@ -17,6 +17,21 @@ package enum AdminClient {
     package static func get(
         _ address: TransportAddress, path: String
     ) throws(AdminError) -> (status: Int, body: String) {
+        try ask(address, .GET, path)
+    }
+
+    /// Gives an order, and waits for what became of it.
+    ///
+    /// - Throws: as ``get(_:path:)``.
+    package static func order(
+        _ address: TransportAddress, path: String
+    ) throws(AdminError) -> (status: Int, body: String) {
+        try ask(address, .POST, path)
+    }
+
+    private static func ask(
+        _ address: TransportAddress, _ method: HTTPMethod, _ path: String
+    ) throws(AdminError) -> (status: Int, body: String) {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         defer { try? group.syncShutdownGracefully() }
         do {
@@ -30,7 +45,7 @@ package enum AdminClient {
                     channel.eventLoop.makeCompletedFuture {
                         let pipeline = channel.pipeline.syncOperations
                         try pipeline.addHTTPClientHandlers()
-                        try pipeline.addHandler(Asker(address.text, path, answer))
+                        try pipeline.addHandler(Asker(address.text, method, path, answer))
                     }
                 }
                 .connect(to: try SocketAddress(address))
@@ -52,22 +67,30 @@ package enum AdminClient {
         typealias OutboundOut = HTTPClientRequestPart
 
         private let host: String
+        private let method: HTTPMethod
         private let path: String
         private let answer: EventLoopPromise<(status: Int, body: String)>
         private var status = 0
         private var body = ByteBuffer()
 
         init(
-            _ host: String, _ path: String, _ answer: EventLoopPromise<(status: Int, body: String)>
+            _ host: String, _ method: HTTPMethod, _ path: String,
+            _ answer: EventLoopPromise<(status: Int, body: String)>
         ) {
             self.host = host
+            self.method = method
             self.path = path
             self.answer = answer
         }
 
         func channelActive(context: ChannelHandlerContext) {
-            let headers = HTTPHeaders([("Host", host), ("Connection", "close")])
-            let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: path, headers: headers)
+            var headers = HTTPHeaders([("Host", host), ("Connection", "close")])
+            if method == .POST {
+                headers.add(name: "X-Midreg-Order", value: "1")
+                headers.add(name: "Content-Length", value: "0")
+            }
+            let head = HTTPRequestHead(
+                version: .http1_1, method: method, uri: path, headers: headers)
             context.write(wrapOutboundOut(.head(head)), promise: nil)
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         }

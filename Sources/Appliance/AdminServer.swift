@@ -6,8 +6,9 @@ internal import Synchronization
 
 /// What an operator and a load balancer ask over HTTP: counters and health, on a loopback address.
 ///
-/// One thread of its own answers; workers are not asked, their figures lie open. Everything is read
-/// only, and nothing that identifies a phone or a user is shown.
+/// One thread of its own answers; workers are not asked for figures, which lie open. Only `/sync`
+/// changes anything, and no more than when leases are confirmed; nothing that identifies a phone or a
+/// user is shown.
 package final class AdminServer: Sendable {
     /// Whether traffic should come here.
     package enum Readiness: Equatable, Sendable {
@@ -23,17 +24,36 @@ package final class AdminServer: Sendable {
         package let metricsType: String
         package let summary: @Sendable () -> String
         package let readiness: @Sendable () -> Readiness
+        package let sync: @Sendable (SyncRequest) -> SyncResult
 
         package init(
             metrics: @escaping @Sendable () -> String, metricsType: String,
             summary: @escaping @Sendable () -> String,
-            readiness: @escaping @Sendable () -> Readiness
+            readiness: @escaping @Sendable () -> Readiness,
+            sync: @escaping @Sendable (SyncRequest) -> SyncResult
         ) {
             self.metrics = metrics
             self.metricsType = metricsType
             self.summary = summary
             self.readiness = readiness
+            self.sync = sync
         }
+    }
+
+    /// Whose leases are to be confirmed anew.
+    package enum SyncRequest: Equatable, Sendable {
+        /// Everybody's, over so many seconds; `nil` for as long as the configured rate needs.
+        case all(overSeconds: UInt32?)
+        case address(String)
+    }
+
+    package enum SyncResult: Equatable, Sendable {
+        /// So many bindings.
+        case begun(bindings: Int)
+        /// No address of record.
+        case unknown
+        /// A worker did not follow.
+        case failed
     }
 
     /// Connections at a time: a scraper, a balancer and a few people; one more is closed at once.
@@ -150,10 +170,11 @@ private final class AdminHandler: ChannelInboundHandler {
     /// Decides by method and path; a query is not looked at.
     private func answer(to head: HTTPRequestHead) -> Answer {
         let path = head.uri.prefix { $0 != "?" }
+        if path == "/sync" { return sync(head) }
         guard ["/metrics", "/summary", "/livez", "/readyz"].contains(path) else {
             return Answer(
                 status: .notFound,
-                body: "There are /metrics, /summary, /livez and /readyz here.\n")
+                body: "There are /metrics, /summary, /livez, /readyz and /sync here.\n")
         }
         guard head.method == .GET || head.method == .HEAD else {
             return Answer(
@@ -171,6 +192,54 @@ private final class AdminHandler: ChannelInboundHandler {
             }
         default: return Answer(body: "alive\n")
         }
+    }
+
+    /// `POST /sync`, `POST /sync?over=SECONDS`, `POST /sync?aor=USER@DOMAIN`, with a header field that
+    /// no web page can make a browser send along without asking first.
+    private func sync(_ head: HTTPRequestHead) -> Answer {
+        guard head.method == .POST else {
+            return Answer(
+                status: .methodNotAllowed, body: "Only POST is answered here.\n",
+                headers: [("Allow", "POST")])
+        }
+        guard head.headers.contains(name: "X-Midreg-Order") else {
+            return Answer(status: .forbidden, body: "X-Midreg-Order is missing.\n")
+        }
+        let query = head.uri.drop { $0 != "?" }.dropFirst()
+        let request: AdminServer.SyncRequest
+        if query.isEmpty {
+            request = .all(overSeconds: nil)
+        } else if query.hasPrefix("over="), let seconds = UInt32(query.dropFirst(5)),
+            seconds <= 86_400
+        {
+            request = .all(overSeconds: seconds)
+        } else if query.hasPrefix("aor=") {
+            request = .address(unescaped(query.dropFirst(4)))
+        } else {
+            return Answer(
+                status: .badRequest, body: "?over=0 to 86400 (seconds) or ?aor=USER@DOMAIN\n")
+        }
+        switch sources.sync(request) {
+        case .begun(let bindings): return Answer(body: "\(bindings)\n")
+        case .unknown: return Answer(status: .badRequest, body: "No address of record.\n")
+        case .failed: return Answer(status: .serviceUnavailable, body: "A worker is busy.\n")
+        }
+    }
+
+    private func unescaped(_ text: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), rest.count >= 2,
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            {
+                bytes.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     private func write(

@@ -133,7 +133,8 @@ package final class RunningAppliance: Sendable {
                             summary: { pages.summary() },
                             readiness: {
                                 switchboard.isStopping ? .notReady("stopping") : .ready
-                            }))
+                            },
+                            sync: { switchboard.sync($0) }))
                 } catch {
                     throw ApplianceError(error.description)
                 }

@@ -6,6 +6,8 @@ final class Switchboard: Sendable {
     let wakeups: [Wakeup]
     /// `mailboxes[to][from]`; none from a worker to itself.
     let mailboxes: [[Mailbox?]]
+    /// What operators ask, by worker.
+    let orders: [OrderBox]
     private let stopping = Atomic<Bool>(false)
     /// Wakes whoever waits for the workers to have loaded.
     private let loadedWakeup: Wakeup
@@ -29,6 +31,7 @@ final class Switchboard: Sendable {
             mailboxes.append(row)
         }
         self.wakeups = wakeups
+        orders = (0..<workers).map { _ in OrderBox() }
         loadedWakeup = try Wakeup()
         self.mailboxes = mailboxes
     }

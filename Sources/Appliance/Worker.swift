@@ -71,6 +71,7 @@ struct Worker {
             switchboard.wakeups[number].drain()
             takeMail(&core, &location, &outbox, &sender, &carried, now: now)
             settle(&core, &location, &outbox, now: now)
+            follow(&core, now: now)
             core.fire(at: now, location: &location, outbox: &outbox)
             core.finishRound(at: now, location: &location, outbox: &outbox)
             send(&outbox, &sender, &core)
@@ -172,6 +173,19 @@ struct Worker {
             }
             // More is there than one round takes: come round again at once.
             if budget == 0 { switchboard.wakeups[number].signal() }
+        }
+    }
+
+    private func follow(_ core: inout WorkerCore, now: Instant) {
+        for (order, progress) in switchboard.orders[number].take() {
+            switch order {
+            case .sync(let seconds):
+                core.sync(over: seconds, at: now)
+                progress.note(Int(core.counters[.bindings]))
+            case .syncAddress(let address):
+                let bytes = Array(address.utf8)
+                progress.note(core.sync(aor: bytes.span))
+            }
         }
     }
 

@@ -10,7 +10,9 @@ internal import Transport
         commandName: "midreg",
         abstract: "A SIP mid-registrar: answers the REGISTER refreshes that change nothing.",
         version: RunningAppliance.version,
-        subcommands: [Run.self, Check.self, CountersCommand.self, Contacts.self, Demo.self])
+        subcommands: [
+            Run.self, Check.self, CountersCommand.self, Contacts.self, Sync.self, Demo.self,
+        ])
 
     static func main() {
         do {

@@ -14,7 +14,14 @@ struct AdminServerTests {
     ) throws {
         let sources = AdminServer.Sources(
             metrics: { "midreg_up 1\n" }, metricsType: "text/plain; version=0.0.4; charset=utf-8",
-            summary: { "absorbed 98.6 % of 12,345 REGISTERs\n" }, readiness: readiness)
+            summary: { "absorbed 98.6 % of 12,345 REGISTERs\n" }, readiness: readiness,
+            sync: { request in
+                switch request {
+                case .all(overSeconds: nil): .begun(bindings: 7)
+                case .all(let seconds): seconds == 60 ? .begun(bindings: 60) : .failed
+                case .address(let aor): aor == "a b@c" ? .begun(bindings: 1) : .unknown
+                }
+            })
         let server = try AdminServer.start(
             TransportAddress(ipv4: 0x7F00_0001, port: 0), sources: sources)
         defer { server.stop() }
@@ -39,11 +46,11 @@ struct AdminServerTests {
             ),
             (
                 "GET", "/", "404 Not Found",
-                "There are /metrics, /summary, /livez and /readyz here.\n"
+                "There are /metrics, /summary, /livez, /readyz and /sync here.\n"
             ),
             (
                 "GET", "/metricsx", "404 Not Found",
-                "There are /metrics, /summary, /livez and /readyz here.\n"
+                "There are /metrics, /summary, /livez, /readyz and /sync here.\n"
             ),
         ])
     func `answers by method and path`(
@@ -60,6 +67,31 @@ struct AdminServerTests {
                 #expect(said.contains("Content-Length: 12\r\n"))
             }
             if status.hasPrefix("405") { #expect(said.contains("\r\nAllow: GET, HEAD\r\n")) }
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("/sync", 200, "7\n"), ("/sync?over=60", 200, "60\n"),
+            ("/sync?over=61", 503, "A worker is busy.\n"),
+            ("/sync?aor=a%20b@c", 200, "1\n"), ("/sync?aor=x", 400, "No address of record.\n"),
+            ("/sync?over=86401", 400, "?over=0 to 86400 (seconds) or ?aor=USER@DOMAIN\n"),
+            ("/sync?all", 400, "?over=0 to 86400 (seconds) or ?aor=USER@DOMAIN\n"),
+        ])
+    func `takes the order to sync`(path: String, status: Int, body: String) throws {
+        try withServer { address in
+            let said = try AdminClient.order(address, path: path)
+            #expect(said.status == status && said.body == body)
+        }
+    }
+
+    @Test func `takes no order by GET, nor one that a web page could give`() throws {
+        try withServer { address in
+            #expect(try AdminClient.get(address, path: "/sync").status == 405)
+            let said = try exchange(
+                address,
+                "POST /sync HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            #expect(said.hasPrefix("HTTP/1.1 403 Forbidden\r\n"))
         }
     }
 
@@ -149,7 +181,8 @@ struct AdminServerTests {
     @Test func `names the address that it cannot listen on`() throws {
         try withServer { address in
             let sources = AdminServer.Sources(
-                metrics: { "" }, metricsType: "", summary: { "" }, readiness: { .ready })
+                metrics: { "" }, metricsType: "", summary: { "" }, readiness: { .ready },
+                sync: { _ in .unknown })
             #expect(
                 throws: AdminError.cannotListen(
                     address: address.text, reason: "another program listens there")
@@ -164,7 +197,8 @@ struct AdminServerTests {
 
     @Test func `listens on IPv6 as well`() throws {
         let sources = AdminServer.Sources(
-            metrics: { "" }, metricsType: "", summary: { "six\n" }, readiness: { .ready })
+            metrics: { "" }, metricsType: "", summary: { "six\n" }, readiness: { .ready },
+            sync: { _ in .unknown })
         let server = try AdminServer.start(
             TransportAddress(high: 0, low: 1, port: 0), sources: sources)
         defer { server.stop() }
@@ -178,7 +212,8 @@ struct AdminServerTests {
             throws: AdminError.notReachable(address: old.text, reason: "nobody listens there")
         ) { try AdminClient.get(old, path: "/livez") }
         let sources = AdminServer.Sources(
-            metrics: { "" }, metricsType: "", summary: { "" }, readiness: { .ready })
+            metrics: { "" }, metricsType: "", summary: { "" }, readiness: { .ready },
+            sync: { _ in .unknown })
         try AdminServer.start(old, sources: sources).stop()
     }
 
