@@ -15,6 +15,8 @@ public struct KeyRing: Sendable {
     public let seal: HashKey
     public let flowToken: HashKey
     public let fingerprint: HashKey
+    public let gruuMask: HashKey
+    public let gruuCheck: HashKey
 
     /// - Precondition: `secret` has ``secretBytes`` bytes.
     public init(secret: Span<UInt8>, identifier: UInt8 = 0) {
@@ -35,6 +37,8 @@ public struct KeyRing: Sendable {
         seal = derive(4)
         flowToken = derive(5)
         fingerprint = derive(6)
+        gruuMask = derive(7)
+        gruuCheck = derive(8)
     }
 }
 

@@ -77,6 +77,8 @@ public struct CoreOptions: Sendable {
     /// Whether a too short expiry is answered with 423, or else raised.
     public var refusesShort = true
     public var jitter = 0.1
+    /// Whether phones that ask for GRUUs get some (RFC 5627).
+    public var givesGRUUs = false
     public var contactsMax = 10
     public var overflow = Overflow.refuse
     public var inFlightMax = 8

@@ -66,9 +66,16 @@ extension WorkerCore {
             // do know, so another's stays where it is (§16.4).
             routeMayBeOurs = routeIsOurs || TransportAddress(host: host, port: 0) == nil
         }
+        let temporary =
+            uri.scheme == .other
+            ? nil
+            : TemporaryGRUU(
+                bytes.extracting(uri.user.start..<uri.user.end), under: options.keys,
+                scratch: &scratch)
         let id =
             uri.scheme == .other
-            ? nil : MainContact.contactID(bytes, uri, under: options.keys)
+            ? nil
+            : temporary?.contactID ?? MainContact.contactID(bytes, uri, under: options.keys)
 
         // INVITE, its CANCEL, ACK and copies agree in all of these, so they meet at one worker.
         let sharedKey = id == nil ? sharedKey(bytes, uri) : nil
@@ -89,7 +96,8 @@ extension WorkerCore {
             return .done
         }
         let way = way(
-            bytes, uri, token: token, id: id, sharedKey: sharedKey, fromKey: fromKey,
+            bytes, uri, token: token, id: id, registration: temporary?.registration,
+            sharedKey: sharedKey, fromKey: fromKey,
             hasToTag: hasToTag, flow)
         if let value = index.value(.maxForwards),
             let hops = try? bytes.number(in: value, max: UInt64(UInt32.max)), hops == 0,
@@ -165,7 +173,7 @@ extension WorkerCore {
     /// dialog's token also its phone's, everything else a phone's towards the main registrar.
     private mutating func way(
         _ bytes: Span<UInt8>, _ uri: SIPURI, token: FlowToken?, id: ContactID?,
-        sharedKey: AORKey?, fromKey: AORKey?, hasToTag: Bool, _ flow: Flow
+        registration: UInt64?, sharedKey: AORKey?, fromKey: AORKey?, hasToTag: Bool, _ flow: Flow
     ) -> Way {
         let isMain = options.mainSide.contains(flow.peer)
         let isAck = index.method == .ack
@@ -196,7 +204,10 @@ extension WorkerCore {
                 note(CoreEvent(.orphanCall, source: flow.peer))
                 return isAck ? .drop : .answer(480, "Temporarily Unavailable", .callsGone)
             }
-            guard table[place].state == .live else {
+            // A temporary GRUU ends with the registration it was given for (RFC 5627 §5.3).
+            guard table[place].state == .live,
+                registration ?? table[place].callID == table[place].callID
+            else {
                 return isAck ? .drop : .answer(480, "Temporarily Unavailable", .callsGone)
             }
             return .toPhone(place, table[place].flow, id)

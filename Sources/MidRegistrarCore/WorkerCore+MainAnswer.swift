@@ -237,6 +237,7 @@ extension WorkerCore {
             }
         }
 
+        givesGRUUs = answer.state.marks.contains(.wantsGRUUs)
         outbox.begin()
         RegisterAnswer.writeRelayed(
             bytes, index, answer.state.marks, top: answer.top, rebuilds: true, &outbox)

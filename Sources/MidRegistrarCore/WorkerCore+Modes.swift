@@ -257,4 +257,29 @@ extension WorkerCore {
         }
         return false
     }
+
+    // MARK: GRUU
+
+    /// Parameters of a Contact that name the contact to others (RFC 5627 §4.2): the public one by its
+    /// AOR and contact ID at our address, the temporary one without a hint of either.
+    mutating func writeGRUUs(_ binding: Binding, _ outbox: inout Outbox) {
+        guard givesGRUUs else { return }
+        outbox.write(";pub-gruu=\"")
+        Self.writeShared(options.contact.advertised, aorText, &outbox)
+        outbox.write(";gr=")
+        binding.id.write(to: &outbox)
+        outbox.write("\";temp-gruu=\"sip:")
+        TemporaryGRUU(contactID: binding.id, registration: binding.callID).write(
+            sequence: index.sequenceNumber, under: options.keys, scratch: &scratch, to: &outbox)
+        outbox.write("@")
+        outbox.write(options.contact.advertised)
+        outbox.write(";gr\"")
+    }
+
+    private static func writeShared(
+        _ advertised: TransportAddress, _ aor: borrowing ByteBuffer, _ outbox: inout Outbox
+    ) {
+        MainContact(placement: .addressOfRecord, advertised: advertised).writeURI(
+            aor: aor.span, &outbox)
+    }
 }

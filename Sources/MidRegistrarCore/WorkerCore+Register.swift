@@ -154,6 +154,7 @@ extension WorkerCore {
         _ transaction: UInt64, refreshes: Bool, now: Instant, location: inout Location,
         outbox: inout Outbox
     ) {
+        givesGRUUs = options.givesGRUUs && supports("gruu", bytes)
         outbox.begin()
         ResponseWriter.begin(
             200, "OK", to: bytes, index, source: flow.peer, toTag: transaction, &outbox)
@@ -176,9 +177,11 @@ extension WorkerCore {
                     refreshes
                     ? refresh(place, transaction, asked: contact.askedSeconds, now: now)
                     : max(1, binding.deadline.secondsLeft(at: now))
-                RegisterAnswer.writeContact(
+                RegisterAnswer.beginContact(
                     bytes, element: contact.element, without: contact.expiresParameter,
                     seconds: told, &outbox)
+                if !contact.instance.isEmpty { writeGRUUs(table[place], &outbox) }
+                outbox.write("\r\n")
                 break
             }
             if isMine {
@@ -206,11 +209,18 @@ extension WorkerCore {
         _ binding: Binding, now: Instant, location: inout Location, outbox: inout Outbox
     ) {
         let seconds = max(1, binding.deadline.secondsLeft(at: now))
-        _ = location.read(binding.record) { fact in
-            RegisterAnswer.writeContact(
-                fact, element: Fact.range(of: .contact, in: fact), without: .none,
-                seconds: seconds, &outbox)
+        let hasInstance = location.read(binding.record) { fact -> Bool in
+            let element = Fact.range(of: .contact, in: fact)
+            RegisterAnswer.beginContact(
+                fact, element: element, without: .none, seconds: seconds, &outbox)
+            guard givesGRUUs,
+                let contact = try? NameAddress(fact, from: element.start, to: element.end)
+            else { return false }
+            return fact.parameter("+sip.instance", in: contact.parameters) != nil
         }
+        guard let hasInstance else { return }
+        if hasInstance { writeGRUUs(binding, &outbox) }
+        outbox.write("\r\n")
     }
 
     /// The heartbeat: what a refresh changes, none of it durable. Returns the seconds told.
@@ -547,6 +557,7 @@ extension WorkerCore {
         if index.has(.authorization) { marks.insert(.authorized) }
         if !storeIsDown, mode != .mirror { marks.insert(.throttled) }
         if mode == .throttleByAOR { marks.insert(.shared) }
+        if options.givesGRUUs, supports("gruu", bytes) { marks.insert(.wantsGRUUs) }
         if register.contact.placement == .path {
             marks.insert(.path)
             if supports("path", bytes) { marks.insert(.knowsPath) }

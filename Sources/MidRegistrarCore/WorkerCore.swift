@@ -42,6 +42,8 @@ public struct WorkerCore: ~Copyable {
 
     /// The mode of the AOR at hand.
     var mode: RegistrationMode
+    /// Whether the answer at hand tells of GRUUs.
+    var givesGRUUs = false
 
     // Rooms that are used again for every message.
     var index = MessageIndex()

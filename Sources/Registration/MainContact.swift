@@ -71,6 +71,12 @@ public struct MainContact: Sendable {
         {
             return id
         }
+        // A public GRUU of ours (RFC 5627 §3.1).
+        if let value = bytes.parameter("gr", in: uri.parameters),
+            let id = ContactID(bytes.extracting(value.start..<value.end), under: keys)
+        {
+            return id
+        }
         guard uri.user.count == ContactID.characters else { return nil }
         return ContactID(bytes.extracting(uri.user.start..<uri.user.end), under: keys)
     }

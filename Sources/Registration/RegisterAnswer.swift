@@ -9,6 +9,15 @@ public enum RegisterAnswer {
         _ bytes: Span<UInt8>, element: ByteRange, without expires: ByteRange, seconds: UInt32,
         _ outbox: inout Outbox
     ) {
+        beginContact(bytes, element: element, without: expires, seconds: seconds, &outbox)
+        outbox.write("\r\n")
+    }
+
+    /// ``writeContact(_:element:without:seconds:_:)`` up to where more parameters have a place.
+    public static func beginContact(
+        _ bytes: Span<UInt8>, element: ByteRange, without expires: ByteRange, seconds: UInt32,
+        _ outbox: inout Outbox
+    ) {
         outbox.write("Contact: ")
         if expires.isEmpty {
             outbox.write(bytes, element)
@@ -18,7 +27,6 @@ public enum RegisterAnswer {
         }
         outbox.write(";expires=")
         outbox.write(decimal: seconds)
-        outbox.write("\r\n")
     }
 
     /// Header fields of a 2xx that later answers repeat.

@@ -22,6 +22,8 @@ public struct RelayState: Sendable {
         public static let path = Marks(rawValue: 128)
         /// The phone knows Path (RFC 3327 §5.1).
         public static let knowsPath = Marks(rawValue: 256)
+        /// The phone asked for GRUUs, and we give them (RFC 5627 §4.1).
+        public static let wantsGRUUs = Marks(rawValue: 512)
     }
 
     public let marks: Marks

@@ -156,3 +156,50 @@ struct SealTests {
         }
     }
 }
+
+@Suite("A temporary GRUU (RFC 5627 §3.2)")
+struct TemporaryGRUUTests {
+    private func text(_ gruu: TemporaryGRUU, _ sequence: UInt32) -> [UInt8] {
+        var outbox = Outbox(bytesMax: 200, messagesMax: 1)
+        var scratch = ByteBuffer(bytesMax: 200)
+        outbox.begin()
+        gruu.write(sequence: sequence, under: testKeys, scratch: &scratch, to: &outbox)
+        return Array(outbox.openText.utf8)
+    }
+
+    private func read(_ text: [UInt8]) -> TemporaryGRUU? {
+        var scratch = ByteBuffer(bytesMax: 200)
+        return TemporaryGRUU(text.span, under: testKeys, scratch: &scratch)
+    }
+
+    private let gruu = TemporaryGRUU(
+        contactID: ContactID(
+            AORKey(high: 0xABCD_E123_4567_89AB, low: 42), identity: 7, under: testKeys),
+        registration: 0x1122_3344_5566_7788)
+
+    @Test func `reads back`() {
+        let text = text(gruu, 5)
+        #expect(text.count == TemporaryGRUU.characters)
+        #expect(read(text) == gruu)
+    }
+
+    @Test func `is refused when any one character is changed or missing`() {
+        let good = text(gruu, 5)
+        for at in good.indices {
+            var bad = good
+            bad[at] = bad[at] == UInt8(ascii: "A") ? UInt8(ascii: "B") : UInt8(ascii: "A")
+            #expect(read(bad) == nil, "character \(at)")
+            #expect(read(Array(good.prefix(at))) == nil)
+        }
+    }
+
+    @Test func `two of one contact have no four characters in common at one place`() {
+        let one = text(gruu, 5).dropFirst(3)
+        let two = text(gruu, 6).dropFirst(3)
+        var run = 0
+        for (a, b) in zip(one, two) {
+            run = a == b ? run + 1 : 0
+            #expect(run < 4)
+        }
+    }
+}
