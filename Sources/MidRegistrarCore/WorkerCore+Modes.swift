@@ -6,6 +6,9 @@ internal import SIPMessage
 // What differs between the modes, and between the ways of being found again.
 extension WorkerCore {
     func mode(ofAOR aor: Span<UInt8>) -> RegistrationMode {
+        guard !options.domains.isEmpty || options.mode == .throttleByAOR else {
+            return options.mode
+        }
         let range = domain(ofAOR: aor)
         var mode = options.mode
         let name = aor.extracting(range.start..<range.end)
