@@ -1,4 +1,4 @@
-internal import CScan
+public import CScan
 
 // The few places where bytes are read by more than one at a time. Each checks its bounds once and
 // then calls an inline C function; everything above reads bytes through these or through the
@@ -7,7 +7,7 @@ extension Span<UInt8> {
     /// Eight bytes from `offset`, least significant first.
     ///
     /// - Precondition: eight bytes are there.
-    @inline(__always) public func load64(at offset: Int) -> UInt64 {
+    @inlinable @inline(__always) public func load64(at offset: Int) -> UInt64 {
         precondition(offset >= 0 && offset <= count - 8, "eight bytes are there")
         // SAFETY: the check above.
         return unsafe withUnsafeBufferPointer { bytes in
@@ -17,7 +17,7 @@ extension Span<UInt8> {
     }
 
     /// Whether `range` holds the same bytes as `otherRange` of `other`.
-    @inline(__always) public func same(
+    @inlinable @inline(__always) public func same(
         _ range: ByteRange, as other: Span<UInt8>, _ otherRange: ByteRange
     ) -> Bool {
         guard range.count == otherRange.count else { return false }
@@ -33,14 +33,16 @@ extension Span<UInt8> {
     }
 
     /// Whether both hold the same bytes.
-    @inline(__always) public func same(as other: Span<UInt8>) -> Bool {
+    @inlinable @inline(__always) public func same(as other: Span<UInt8>) -> Bool {
         same(ByteRange(0, count), as: other, ByteRange(0, other.count))
     }
 
     /// Whether `range`, which holds no control bytes, spells `text`, case not counting.
     ///
     /// `text` is in lower case and has nothing but letters, digits and bytes from 0x20 to 0x3F.
-    @inline(__always) public func spellsIgnoringCase(_ text: StaticString, in range: ByteRange)
+    @inlinable @inline(__always) public func spellsIgnoringCase(
+        _ text: StaticString, in range: ByteRange
+    )
         -> Bool
     {
         guard range.count == text.utf8CodeUnitCount, range.end <= count else { return false }
@@ -52,7 +54,9 @@ extension Span<UInt8> {
     }
 
     /// Whether `range` spells `text`, case counting.
-    @inline(__always) public func spells(_ text: StaticString, in range: ByteRange) -> Bool {
+    @inlinable @inline(__always) public func spells(_ text: StaticString, in range: ByteRange)
+        -> Bool
+    {
         guard range.count == text.utf8CodeUnitCount, range.end <= count else { return false }
         // SAFETY: the range lies inside, the text is as long and always there.
         return unsafe withUnsafeBufferPointer { bytes in
@@ -62,11 +66,13 @@ extension Span<UInt8> {
     }
 
     /// The offset of the first of four bytes in `start..<end`, or `end`.
-    @inline(__always) public func find(
+    @inlinable @inline(__always) public func find(
         _ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8, from start: Int, to end: Int
     ) -> Int {
-        precondition(start >= 0 && start <= end && end <= count, "the range lies inside")
-        guard end + 16 <= count else {
+        precondition(
+            UInt(bitPattern: start) <= UInt(bitPattern: end)
+                && UInt(bitPattern: end) <= UInt(bitPattern: count), "the range lies inside")
+        guard count &- end >= 16 else {
             var at = start
             while at < end {
                 let byte = self[at]
@@ -78,14 +84,16 @@ extension Span<UInt8> {
         // SAFETY: the range lies inside and sixteen bytes may be read past it.
         return unsafe withUnsafeBufferPointer { bytes in
             guard let base = bytes.baseAddress else { return end }
-            return unsafe start + midreg_find_any4(base + start, end - start, a, b, c, d)
+            return unsafe start &+ midreg_find_any4(base + start, end &- start, a, b, c, d)
         }
     }
 
     /// The offset of the first control byte (not HT) in `start..<end`, or `end`.
-    @inline(__always) public func findControl(from start: Int, to end: Int) -> Int {
-        precondition(start >= 0 && start <= end && end <= count, "the range lies inside")
-        guard end + 16 <= count else {
+    @inlinable @inline(__always) public func findControl(from start: Int, to end: Int) -> Int {
+        precondition(
+            UInt(bitPattern: start) <= UInt(bitPattern: end)
+                && UInt(bitPattern: end) <= UInt(bitPattern: count), "the range lies inside")
+        guard count &- end >= 16 else {
             var at = start
             while at < end {
                 let byte = self[at]
@@ -97,14 +105,59 @@ extension Span<UInt8> {
         // SAFETY: the range lies inside and sixteen bytes may be read past it.
         return unsafe withUnsafeBufferPointer { bytes in
             guard let base = bytes.baseAddress else { return end }
-            return unsafe start + midreg_find_control(base + start, end - start)
+            return unsafe start &+ midreg_find_control(base + start, end &- start)
+        }
+    }
+
+    /// ``findControl(from:to:)`` and, found on the way, the first byte that is no ASCII letter, digit,
+    /// "-" or "."; the latter `end` if it is not among the first sixteen or cannot be told.
+    @inlinable @inline(__always) public func findLine(
+        from start: Int, to end: Int
+    ) -> (control: Int, afterName: Int) {
+        precondition(
+            UInt(bitPattern: start) <= UInt(bitPattern: end)
+                && UInt(bitPattern: end) <= UInt(bitPattern: count), "the range lies inside")
+        guard count &- end >= 16 else { return (findControl(from: start, to: end), end) }
+        // SAFETY: the range lies inside and sixteen bytes may be read past it.
+        return unsafe withUnsafeBufferPointer { bytes in
+            guard let base = bytes.baseAddress else { return (end, end) }
+            let found = unsafe midreg_find_line(base + start, end &- start)
+            let word = Int(truncatingIfNeeded: found &>> 32)
+            return (
+                start &+ Int(truncatingIfNeeded: found & 0xFFFF_FFFF),
+                word < 16 && word < end &- start ? start &+ word : end
+            )
+        }
+    }
+
+    /// The offset of the first byte in `start..<end` that is no ASCII letter, digit, "-" or ".", or
+    /// `end`. These bytes stand for themselves wherever SIP has words: who reads some class that
+    /// holds them passes over them with this, and judges the others one by one.
+    @inlinable @inline(__always) public func skipPlain(from start: Int, to end: Int) -> Int {
+        precondition(
+            UInt(bitPattern: start) <= UInt(bitPattern: end)
+                && UInt(bitPattern: end) <= UInt(bitPattern: count), "the range lies inside")
+        guard count &- end >= 16 else {
+            var at = start
+            while at < end {
+                let byte = self[at]
+                let isLetter = (byte | 0x20) &- 0x61 < 26
+                guard isLetter || (byte &- 0x2D < 13 && byte != 0x2F) else { return at }
+                at += 1
+            }
+            return end
+        }
+        // SAFETY: the range lies inside and sixteen bytes may be read past it.
+        return unsafe withUnsafeBufferPointer { bytes in
+            guard let base = bytes.baseAddress else { return end }
+            return unsafe start &+ midreg_skip_plain(base + start, end &- start)
         }
     }
 }
 
 extension StaticString {
     /// The byte at `index` of its UTF-8.
-    @inline(__always) public func byte(_ index: Int) -> UInt8 {
+    @inlinable @inline(__always) public func byte(_ index: Int) -> UInt8 {
         precondition(index >= 0 && index < utf8CodeUnitCount, "the byte is there")
         // SAFETY: the check above; a static string is always there.
         return withUTF8Buffer { unsafe $0[index] }

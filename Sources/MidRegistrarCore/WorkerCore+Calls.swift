@@ -34,7 +34,7 @@ extension WorkerCore {
             from = try SIPURI(bytes, address.uri)
             let to = try NameAddress(bytes, from: toValue.start, to: toValue.end)
             _ = try SIPURI(bytes, to.uri)
-            hasToTag = bytes.parameter("tag", in: to.parameters) != nil
+            hasToTag = !to.tag.isEmpty
             if index.has(.route) {
                 var cursor = AddressCursor(.route, of: index)
                 var isTop = true

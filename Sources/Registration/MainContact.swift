@@ -110,7 +110,7 @@ public struct MainContact: Sendable {
         while at < field.end, let element = try? NameAddress(bytes, from: at, to: field.end) {
             at = bytes.skipSpace(from: element.whole.end, to: field.end) + 1
             guard let uri = try? SIPURI(bytes, element.uri), isOurs(uri) else { continue }
-            if let value = bytes.parameter("expires", in: element.parameters),
+            if let value = element.expires,
                 let seconds = try? bytes.number(in: value, max: UInt64(UInt32.max))
             {
                 return .seconds(UInt32(seconds))

@@ -28,7 +28,7 @@ public enum HeaderName: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     }
 
     /// The full name in lower case; nothing for `other`.
-    public var lowercaseName: StaticString {
+    @inline(__always) public var lowercaseName: StaticString {
         switch self {
         case .via: "via"
         case .from: "from"
@@ -70,56 +70,92 @@ public enum HeaderName: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     /// Reads a name, full or compact, of either case.
     public init(_ bytes: Span<UInt8>, _ range: ByteRange) {
         self = .other
-        let first = bytes[range.start].lowercased
-        switch (range.count, first) {
-        case (1, 0x76): self = .via  // v
-        case (1, 0x66): self = .from  // f
-        case (1, 0x74): self = .to  // t
-        case (1, 0x69): self = .callID  // i
-        case (1, 0x6D): self = .contact  // m
-        case (1, 0x6C): self = .contentLength  // l
-        case (1, 0x6B): self = .supported  // k
-        case (1, 0x63): self = .contentType  // c
-        case (1, 0x75): self = .allowEvents  // u
-        case (2, _): self = Self.take(.to, bytes, range)
-        case (3, _): self = Self.take(.via, bytes, range)
-        case (4, 0x66): self = Self.take(.from, bytes, range)
-        case (4, 0x63): self = Self.take(.cseq, bytes, range)
-        case (4, 0x70): self = Self.take(.path, bytes, range)
-        case (4, 0x64): self = Self.take(.date, bytes, range)
-        case (5, _): self = Self.take(.route, bytes, range)
-        case (6, 0x73): self = Self.take(.server, bytes, range)
-        case (6, 0x72): self = Self.take(.reason, bytes, range)
-        case (7, 0x63):
-            self = Self.take(
-                bytes[range.start + 1].lowercased == 0x6F ? .contact : .callID, bytes, range)
-        case (7, 0x65): self = Self.take(.expires, bytes, range)
-        case (7, 0x72): self = Self.take(.require, bytes, range)
-        case (9, _): self = Self.take(.supported, bytes, range)
-        case (10, 0x75): self = Self.take(.userAgent, bytes, range)
-        case (10, 0x66): self = Self.take(.flowTimer, bytes, range)
-        case (11, 0x6D): self = Self.take(.minExpires, bytes, range)
-        case (11, 0x72): self = Self.take(.retryAfter, bytes, range)
-        case (11, 0x75): self = Self.take(.unsupported, bytes, range)
-        case (12, 0x6D): self = Self.take(.maxForwards, bytes, range)
-        case (12, 0x63): self = Self.take(.contentType, bytes, range)
-        case (12, 0x72): self = Self.take(.recordRoute, bytes, range)
-        case (12, 0x66): self = Self.take(.featureCaps, bytes, range)
-        case (12, 0x61): self = Self.take(.allowEvents, bytes, range)
-        case (13, 0x61): self = Self.take(.authorization, bytes, range)
-        case (13, 0x70): self = Self.take(.proxyRequire, bytes, range)
-        case (13, 0x73): self = Self.take(.serviceRoute, bytes, range)
-        case (14, _): self = Self.take(.contentLength, bytes, range)
-        case (15, _): self = Self.take(.securityServer, bytes, range)
-        case (16, 0x77): self = Self.take(.wwwAuthenticate, bytes, range)
-        case (16, 0x70): self = Self.take(.pAssociatedURI, bytes, range)
-        case (18, _): self = Self.take(.proxyAuthenticate, bytes, range)
-        case (19, _): self = Self.take(.proxyAuthorization, bytes, range)
+        let first = bytes[range.start] | 0x20  // no other byte of a name becomes a letter by that
+        switch range.count {
+        case 1:
+            switch first {
+            case 0x76: self = .via  // v
+            case 0x66: self = .from  // f
+            case 0x74: self = .to  // t
+            case 0x69: self = .callID  // i
+            case 0x6D: self = .contact  // m
+            case 0x6C: self = .contentLength  // l
+            case 0x6B: self = .supported  // k
+            case 0x63: self = .contentType  // c
+            case 0x75: self = .allowEvents  // u
+            default: break
+            }
+        case 2: self = Self.take(.to, bytes, range)
+        case 3: self = Self.take(.via, bytes, range)
+        case 4:
+            switch first {
+            case 0x66: self = Self.take(.from, bytes, range)
+            case 0x63: self = Self.take(.cseq, bytes, range)
+            case 0x70: self = Self.take(.path, bytes, range)
+            case 0x64: self = Self.take(.date, bytes, range)
+            default: break
+            }
+        case 5: self = Self.take(.route, bytes, range)
+        case 6:
+            switch first {
+            case 0x73: self = Self.take(.server, bytes, range)
+            case 0x72: self = Self.take(.reason, bytes, range)
+            default: break
+            }
+        case 7:
+            switch first {
+            case 0x63 where bytes[range.start + 1] | 0x20 == 0x6F:
+                self = Self.take(.contact, bytes, range)
+            case 0x63: self = Self.take(.callID, bytes, range)
+            case 0x65: self = Self.take(.expires, bytes, range)
+            case 0x72: self = Self.take(.require, bytes, range)
+            default: break
+            }
+        case 9: self = Self.take(.supported, bytes, range)
+        case 10:
+            switch first {
+            case 0x75: self = Self.take(.userAgent, bytes, range)
+            case 0x66: self = Self.take(.flowTimer, bytes, range)
+            default: break
+            }
+        case 11:
+            switch first {
+            case 0x6D: self = Self.take(.minExpires, bytes, range)
+            case 0x72: self = Self.take(.retryAfter, bytes, range)
+            case 0x75: self = Self.take(.unsupported, bytes, range)
+            default: break
+            }
+        case 12:
+            switch first {
+            case 0x6D: self = Self.take(.maxForwards, bytes, range)
+            case 0x63: self = Self.take(.contentType, bytes, range)
+            case 0x72: self = Self.take(.recordRoute, bytes, range)
+            case 0x66: self = Self.take(.featureCaps, bytes, range)
+            case 0x61: self = Self.take(.allowEvents, bytes, range)
+            default: break
+            }
+        case 13:
+            switch first {
+            case 0x61: self = Self.take(.authorization, bytes, range)
+            case 0x70: self = Self.take(.proxyRequire, bytes, range)
+            case 0x73: self = Self.take(.serviceRoute, bytes, range)
+            default: break
+            }
+        case 14: self = Self.take(.contentLength, bytes, range)
+        case 15: self = Self.take(.securityServer, bytes, range)
+        case 16:
+            switch first {
+            case 0x77: self = Self.take(.wwwAuthenticate, bytes, range)
+            case 0x70: self = Self.take(.pAssociatedURI, bytes, range)
+            default: break
+            }
+        case 18: self = Self.take(.proxyAuthenticate, bytes, range)
+        case 19: self = Self.take(.proxyAuthorization, bytes, range)
         default: break
         }
     }
 
-    private static func take(
+    @inline(__always) private static func take(
         _ name: HeaderName, _ bytes: Span<UInt8>, _ range: ByteRange
     ) -> HeaderName {
         bytes.spellsIgnoringCase(name.lowercaseName, in: range) ? name : .other

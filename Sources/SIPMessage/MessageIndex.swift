@@ -52,14 +52,14 @@ public struct MessageIndex: ~Copyable {
     }
 
     /// The index of the first field called `name`.
-    public func first(_ name: HeaderName) -> Int? {
+    @inline(__always) public func first(_ name: HeaderName) -> Int? {
         precondition(name != .other, "a name is asked for")
         let past = firsts[Int(name.rawValue)]
         return past == 0 ? nil : Int(past) - 1
     }
 
     /// The value of the first field called `name`.
-    public func value(_ name: HeaderName) -> ByteRange? {
+    @inline(__always) public func value(_ name: HeaderName) -> ByteRange? {
         guard let index = first(name) else { return nil }
         return fields[index].value
     }
@@ -84,7 +84,7 @@ public struct MessageIndex: ~Copyable {
     }
 
     /// Adds a field; `false` if a name that may stand once stands there again.
-    mutating func add(_ field: HeaderField) -> Bool {
+    @inline(__always) mutating func add(_ field: HeaderField) -> Bool {
         fields[count] = field
         count += 1
         guard field.name != .other else { return true }

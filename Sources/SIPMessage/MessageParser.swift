@@ -111,6 +111,23 @@ public struct MessageParser: Sendable {
             }
             // A line, and the lines folded to it (§7.3.1).
             let lineStart = at
+            let (lineBreak, colon) = bytes.findLine(from: at, to: length)
+            if length - lineBreak > 2, bytes[lineBreak] == 0x0D, bytes[lineBreak + 1] == 0x0A,
+                bytes[lineBreak + 2] != 0x20, bytes[lineBreak + 2] != 0x09, colon > at,
+                colon < lineBreak, bytes[colon] == 0x3A,
+                lineBreak - at <= MessageIndex.lineBytesMax - 2
+            {
+                // Nearly all fields: one line, nothing to escape, a name of letters.
+                at = lineBreak + 2
+                let name = HeaderName(bytes, ByteRange(lineStart, colon))
+                do throws(SIPParseError) {
+                    try add(name, bytes, lineStart, colon, lineBreak, at, &index)
+                } catch let thrown {
+                    if thrown.reason == .tooManyHeaders { throw error ?? thrown }
+                    error = error ?? thrown
+                }
+                continue
+            }
             var valueEnd = at
             var isClean = true
             var escaped = -1
@@ -185,12 +202,21 @@ public struct MessageParser: Sendable {
             let unquoted = name.holdsAddresses ? unquotedControl(bytes, value, valueEnd) : escaped
             guard unquoted == valueEnd else { throw SIPParseError(.controlByte, at: unquoted) }
         }
+        try add(name, bytes, start, value, valueEnd, lineEnd, &index)
+    }
+
+    @inline(__always) private func add(
+        _ name: HeaderName, _ bytes: Span<UInt8>, _ start: Int, _ colon: Int, _ valueEnd: Int,
+        _ lineEnd: Int, _ index: inout MessageIndex
+    ) throws(SIPParseError) {
         guard index.count < MessageIndex.headersMax else {
             throw SIPParseError(.tooManyHeaders, at: start)
         }
+        var value = colon + 1
+        if value < valueEnd, bytes[value] == 0x20 { value += 1 }
         let field = HeaderField(
             name: name, line: ByteRange(start, lineEnd),
-            value: bytes.trimmed(ByteRange(value + 1, valueEnd)))
+            value: bytes.trimmed(ByteRange(value, valueEnd)))
         if name == .via { index.viaFields += 1 }
         guard index.add(field) else { throw SIPParseError(.doubledHeader, at: start) }
     }

@@ -11,6 +11,10 @@ public struct NameAddress: BitwiseCopyable, Sendable {
     public let parameters: ByteRange
     /// Whether the URI stands in angle brackets.
     public let isBracketed: Bool
+    /// The value of the parameter `tag`; empty if there is none.
+    public let tag: ByteRange
+    /// The value of the parameter `expires`, empty if it has none; `nil` if it is not there.
+    public let expires: ByteRange?
 
     /// Reads one element from `start`; stops before a comma or at `end`.
     ///
@@ -27,7 +31,7 @@ public struct NameAddress: BitwiseCopyable, Sendable {
             }
             at = bytes.skipSpace(from: close, to: end)
             guard at < end, bytes[at] == 0x3C else { throw SIPParseError(.address, at: at) }
-        } else {
+        } else if bytes[at] != 0x3C {
             // Words of a display name may stand before "<"; without it the element is a URI.
             let stop = bytes.find(0x3C, 0x2C, 0x3B, 0x22, from: at, to: end)
             if stop < end, bytes[stop] == 0x3C {
@@ -69,20 +73,26 @@ public struct NameAddress: BitwiseCopyable, Sendable {
         guard at < end, bytes[at] == 0x3B else {
             guard at >= end || bytes[at] == 0x2C else { throw SIPParseError(.address, at: at) }
             parameters = .none
+            tag = .none
+            expires = nil
             whole = ByteRange(first, afterURI)
             return
         }
         let stop = try endOfElement(bytes, from: at + 1, to: end)
         parameters = bytes.trimmed(ByteRange(at + 1, stop))
         guard !parameters.isEmpty else { throw SIPParseError(.parameter, at: at) }
-        try checkOnce(bytes, parameters)
+        (tag, expires) = try checkOnce(bytes, parameters)
         whole = bytes.trimmed(ByteRange(first, stop))
     }
 }
 
 /// Reads all parameters; those that decide something may stand only once (§7.3.1).
-private func checkOnce(_ bytes: Span<UInt8>, _ parameters: ByteRange) throws(SIPParseError) {
+@inline(__always) private func checkOnce(
+    _ bytes: Span<UInt8>, _ parameters: ByteRange
+) throws(SIPParseError) -> (tag: ByteRange, expires: ByteRange?) {
     var seen: UInt8 = 0
+    var tag = ByteRange.none
+    var expires: ByteRange?
     var cursor = ParameterCursor(parameters)
     while let parameter = try cursor.next(bytes) {
         let name = parameter.name
@@ -101,11 +111,14 @@ private func checkOnce(_ bytes: Span<UInt8>, _ parameters: ByteRange) throws(SIP
             throw SIPParseError(.parameter, at: name.start)
         }
         seen |= mark
+        if mark == 2 { tag = parameter.value }
+        if mark == 8 { expires = parameter.value }
     }
+    return (tag, expires)
 }
 
 /// The offset of the comma that ends an element, quoted strings passed over, or `end`.
-func endOfElement(
+@inline(__always) func endOfElement(
     _ bytes: Span<UInt8>, from start: Int, to end: Int
 ) throws(SIPParseError) -> Int {
     var at = start

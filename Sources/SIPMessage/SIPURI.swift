@@ -42,21 +42,15 @@ public struct SIPURI: BitwiseCopyable, Sendable {
         let end = range.end
         // scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )
         var at = range.start
-        while at < end, bytes[at] != 0x3A {
-            let byte = bytes[at].lowercased
-            let isLetter = byte >= 0x61 && byte <= 0x7A
-            guard
-                isLetter
-                    || (at > range.start
-                        && (byte.isDigit || byte == 0x2B || byte == 0x2D || byte == 0x2E))
-            else { throw SIPParseError(.uri, at: at) }
-            at += 1
+        if bytes.startsWithSIPScheme(range) {
+            at += 3
+        } else {
+            at = try endOfScheme(bytes, range)
         }
-        guard at < end, at > range.start else { throw SIPParseError(.uri, at: at) }
         let name = ByteRange(range.start, at)
-        if bytes.spellsIgnoringCase("sip", in: name) {
+        if name.count == 3, bytes.spellsIgnoringCase("sip", in: name) {
             scheme = .sip
-        } else if bytes.spellsIgnoringCase("sips", in: name) {
+        } else if name.count == 4, bytes.spellsIgnoringCase("sips", in: name) {
             scheme = .sips
         } else {
             for offset in (at + 1)..<max(at + 1, end)
@@ -77,8 +71,17 @@ public struct SIPURI: BitwiseCopyable, Sendable {
 
         // userinfo = user [ ":" password ] "@"; the first "@" ends it, since "@" stands nowhere
         // else unescaped.
-        let sign = bytes.find(0x40, 0x40, 0x40, 0x40, from: at, to: end)
-        if sign < end {
+        let plain = bytes.skipPlain(from: at, to: end)
+        let sign =
+            plain == end || bytes[plain] == 0x40
+            ? plain : bytes.find(0x40, 0x40, 0x40, 0x40, from: plain, to: end)
+        if sign < end, sign == plain, sign > at {
+            // Letters, digits, "-" and ".": a user without password, and nothing to check.
+            user = ByteRange(at, sign)
+            password = .none
+            hasUser = true
+            at = sign + 1
+        } else if sign < end {
             let colon = bytes.find(0x3A, 0x3A, 0x3A, 0x3A, from: at, to: sign)
             user = ByteRange(at, colon)
             password = colon < sign ? ByteRange(colon + 1, sign) : .none
@@ -103,7 +106,7 @@ public struct SIPURI: BitwiseCopyable, Sendable {
             }
             at = close + 1
         } else {
-            while at < end, bytes[at].isHostByte { at += 1 }
+            at = bytes.endOfHost(from: at, to: end)
         }
         host = ByteRange(hostStart, at)
         guard !host.isEmpty else { throw SIPParseError(.uri, at: at) }
@@ -136,10 +139,30 @@ public struct SIPURI: BitwiseCopyable, Sendable {
     }
 }
 
+/// The offset of the colon after a scheme.
+private func endOfScheme(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPParseError) -> Int {
+    let end = range.end
+    var at = range.start
+    while at < end, bytes[at] != 0x3A {
+        let byte = bytes[at].lowercased
+        let isLetter = byte >= 0x61 && byte <= 0x7A
+        guard
+            isLetter
+                || (at > range.start
+                    && (byte.isDigit || byte == 0x2B || byte == 0x2D || byte == 0x2E))
+        else { throw SIPParseError(.uri, at: at) }
+        at += 1
+    }
+    guard at < end, at > range.start else { throw SIPParseError(.uri, at: at) }
+    return at
+}
+
 /// `unreserved / escaped / user-unreserved`; "#", which many dialling plans use unescaped, passes.
 private func checkUserInfo(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPParseError) {
     var at = range.start
-    while at < range.end {
+    while true {
+        at = bytes.skipPlain(from: at, to: range.end)
+        guard at < range.end else { return }
         if bytes[at].isPlainUserByte {
             at += 1
             continue
@@ -158,6 +181,7 @@ private func checkParameters(
     var at = range.start
     while true {
         let name = at
+        at = bytes.skipPlain(from: at, to: range.end)
         while at < range.end, bytes[at] != 0x3B, bytes[at] != 0x3D {
             at = try afterURIByte(bytes, at, range.end)
         }
@@ -165,6 +189,7 @@ private func checkParameters(
         if at < range.end, bytes[at] == 0x3D {
             at += 1
             let value = at
+            at = bytes.skipPlain(from: at, to: range.end)
             while at < range.end, bytes[at] != 0x3B {
                 at = try afterURIByte(bytes, at, range.end)
             }
@@ -208,6 +233,21 @@ extension Span<UInt8> {
     }
 }
 
+extension Span<UInt8> {
+    /// Whether `range` starts with "sip:", read in one step where eight bytes can be read.
+    @inline(__always) func startsWithSIPScheme(_ range: ByteRange) -> Bool {
+        guard range.count >= 4, range.start + 8 <= count else { return false }
+        return UInt32(truncatingIfNeeded: load64(at: range.start)) | 0x0020_2020 == 0x3A70_6973
+    }
+
+    /// The offset after a host name or an IPv4 address that starts at `start`.
+    @inline(__always) func endOfHost(from start: Int, to end: Int) -> Int {
+        var at = skipPlain(from: start, to: end)
+        while at < end, self[at].isHostByte { at = skipPlain(from: at + 1, to: end) }
+        return at
+    }
+}
+
 extension UInt8 {
     /// A byte of a host name or an IPv4 address; "_" is not in the grammar but in many networks.
     var isHostByte: Bool {
@@ -240,20 +280,49 @@ public struct ParameterCursor: BitwiseCopyable, Sendable {
         end = range.end
     }
 
+    /// The next parameter if it and its value are nothing but letters, digits, "-" and "." between
+    /// semicolons: then it can be read in two steps. Else `nil`, and nothing has moved.
+    @inline(__always) private mutating func nextPlain(_ bytes: Span<UInt8>) -> Parameter? {
+        let name = at
+        guard name > 0, bytes[name - 1] == 0x3B else { return nil }
+        let nameEnd = bytes.skipPlain(from: name, to: end)
+        guard nameEnd > name else { return nil }
+        var value = ByteRange.none
+        var stop = nameEnd
+        if nameEnd < end, bytes[nameEnd] == 0x3D {
+            stop = bytes.skipPlain(from: nameEnd + 1, to: end)
+            guard stop > nameEnd + 1 else { return nil }
+            value = ByteRange(nameEnd + 1, stop)
+        }
+        guard stop == end || (bytes[stop] == 0x3B && stop + 1 < end) else { return nil }
+        at = stop + 1
+        return Parameter(
+            name: ByteRange(name, nameEnd), value: value, whole: ByteRange(name - 1, stop))
+    }
+
     /// The next parameter; `nil` at the end.
     ///
     /// - Throws: at a byte that fits no parameter.
-    public mutating func next(
+    @inline(__always) public mutating func next(
         _ bytes: Span<UInt8>
     ) throws(SIPParseError) -> Parameter? {
         guard at < end else { return nil }
+        if let plain = nextPlain(bytes) { return plain }
+        return try nextOfAnyKind(bytes)
+    }
+
+    @inline(never) private mutating func nextOfAnyKind(
+        _ bytes: Span<UInt8>
+    ) throws(SIPParseError) -> Parameter {
         var nameStart = bytes.skipSpace(from: at, to: end)
         let nameFrom = nameStart
         var semicolon = max(0, nameFrom - 1)
         while semicolon > 0, bytes[semicolon].isLinearSpace { semicolon -= 1 }
         // URI parameters allow more than token bytes in names ("[", "/", ":", "&", "$"); UTF-8 stands
         // only in quoted strings.
-        while nameStart < end {
+        while true {
+            nameStart = bytes.skipPlain(from: nameStart, to: end)
+            guard nameStart < end else { break }
             switch bytes[nameStart] {
             case 0x3B, 0x3D, 0x20, 0x09, 0x0D, 0x0A: break
             case 0x22, 0x3C, 0x3E, 0x2C, 0x7F...: throw SIPParseError(.parameter, at: nameStart)
@@ -277,6 +346,7 @@ public struct ParameterCursor: BitwiseCopyable, Sendable {
                 }
                 valueEnd = close
             } else {
+                valueEnd = bytes.skipPlain(from: valueEnd, to: end)
                 while valueEnd < end, bytes[valueEnd] != 0x3B, !bytes[valueEnd].isLinearSpace {
                     switch bytes[valueEnd] {
                     case 0x22, 0x2C, 0x3C, 0x3E, 0x7F...:

@@ -14,21 +14,30 @@ extension UInt8 {
     }
 
     /// White space inside a value; CR and LF are there only as part of a fold.
-    public var isLinearSpace: Bool { self == 0x20 || self == 0x09 || self == 0x0D || self == 0x0A }
+    public var isLinearSpace: Bool {
+        self <= 0x20 && (self == 0x20 || self == 0x09 || self == 0x0D || self == 0x0A)
+    }
 
     public var isDigit: Bool { self >= 0x30 && self <= 0x39 }
 }
 
 extension Span<UInt8> {
     /// The first offset in `start..<end` that is no white space.
-    public func skipSpace(from start: Int, to end: Int) -> Int {
+    @inline(__always) public func skipSpace(from start: Int, to end: Int) -> Int {
         var at = start
         while at < end, self[at].isLinearSpace { at += 1 }
         return at
     }
 
     /// `range` without white space at both ends.
-    public func trimmed(_ range: ByteRange) -> ByteRange {
+    @inline(__always) public func trimmed(_ range: ByteRange) -> ByteRange {
+        guard !range.isEmpty, self[range.start] > 0x20, self[range.end - 1] > 0x20 else {
+            return trimmedByteByByte(range)
+        }
+        return range
+    }
+
+    @inline(never) private func trimmedByteByByte(_ range: ByteRange) -> ByteRange {
         var start = range.start
         var end = range.end
         while start < end, self[start].isLinearSpace { start += 1 }
@@ -37,9 +46,14 @@ extension Span<UInt8> {
     }
 
     /// The offset after a token that starts at `start`.
-    public func endOfToken(from start: Int, to end: Int) -> Int {
+    @inline(__always) public func endOfToken(from start: Int, to end: Int) -> Int {
+        let at = skipPlain(from: start, to: end)
+        return at < end && self[at].isTokenByte ? endOfTokenByteByByte(from: at, to: end) : at
+    }
+
+    @inline(never) private func endOfTokenByteByByte(from start: Int, to end: Int) -> Int {
         var at = start
-        while at < end, self[at].isTokenByte { at += 1 }
+        while at < end, self[at].isTokenByte { at = skipPlain(from: at + 1, to: end) }
         return at
     }
 
@@ -67,10 +81,17 @@ extension Span<UInt8> {
     /// A decimal number that is all of `range`, at most `max`.
     ///
     /// - Precondition: `max` is below 2⁶⁰.
-    public func number(
+    @inline(__always) public func number(
         in range: ByteRange, max: UInt64
     ) throws(SIPParseError) -> UInt64 {
         precondition(max < 1 << 60, "the largest number leaves room for one more digit")
+        if let few = fewDigits(range), few <= max { return few }
+        return try numberByteByByte(range, max)
+    }
+
+    @inline(never) private func numberByteByByte(
+        _ range: ByteRange, _ max: UInt64
+    ) throws(SIPParseError) -> UInt64 {
         guard !range.isEmpty else { throw SIPParseError(.number, at: range.start) }
         var total: UInt64 = 0
         var at = range.start
@@ -81,5 +102,22 @@ extension Span<UInt8> {
             at += 1
         }
         return total
+    }
+
+    /// The number that up to eight digits are, in one step; `nil` if that cannot be told so.
+    @inline(__always) private func fewDigits(_ range: ByteRange) -> UInt64? {
+        guard !range.isEmpty, range.count <= 8, range.end >= 8 else { return nil }
+        // The last digit in the highest byte, noughts before the first.
+        let others = UInt64(64 &- 8 &* range.count)
+        var digits = load64(at: range.end - 8) ^ 0x3030_3030_3030_3030
+        digits = (digits &>> others) &<< others
+        guard (digits &+ 0x7676_7676_7676_7676 | digits) & 0x8080_8080_8080_8080 == 0 else {
+            return nil
+        }
+        // Neighbours become numbers of two digits, these of four, these one of eight.
+        digits = (digits & 0x000F_000F_000F_000F) &* 10 &+ ((digits &>> 8) & 0x000F_000F_000F_000F)
+        digits =
+            (digits & 0x0000_00FF_0000_00FF) &* 100 &+ ((digits &>> 16) & 0x0000_00FF_0000_00FF)
+        return (digits & 0xFFFF) &* 10_000 &+ (digits &>> 32)
     }
 }

@@ -29,16 +29,12 @@ public struct ViaValue: BitwiseCopyable, Sendable {
         // sent-protocol = "SIP" SLASH "2.0" SLASH transport, SLASH = SWS "/" SWS
         var at = bytes.skipSpace(from: start, to: end)
         let first = at
-        let name = bytes.endOfToken(from: at, to: end)
-        guard bytes.spellsIgnoringCase("sip", in: ByteRange(at, name)) else {
-            throw SIPParseError(.via, at: at)
+        // Nearly all write it without white space: one word.
+        if end - at > 8, bytes.load64(at: at) | 0x0020_2020 == 0x2F30_2E32_2F70_6973 {
+            at = bytes.skipSpace(from: at + 8, to: end)
+        } else {
+            at = try afterVersion(bytes, at, end)
         }
-        at = try slash(bytes, name, end)
-        let version = bytes.endOfToken(from: at, to: end)
-        guard bytes.spells("2.0", in: ByteRange(at, version)) else {
-            throw SIPParseError(.via, at: at)
-        }
-        at = try slash(bytes, version, end)
         let transportEnd = bytes.endOfToken(from: at, to: end)
         transport = ByteRange(at, transportEnd)
         guard !transport.isEmpty else { throw SIPParseError(.via, at: at) }
@@ -54,7 +50,7 @@ public struct ViaValue: BitwiseCopyable, Sendable {
             }
             at = close + 1
         } else {
-            while at < end, bytes[at].isHostByte { at += 1 }
+            at = bytes.endOfHost(from: at, to: end)
         }
         host = ByteRange(sentByStart, at)
         guard !host.isEmpty else { throw SIPParseError(.via, at: at) }
@@ -123,6 +119,22 @@ public struct ViaValue: BitwiseCopyable, Sendable {
             && bytes.spellsIgnoringCase(
                 "z9hg4bk", in: ByteRange(branch.start, branch.start + 7))
     }
+}
+
+/// The offset after "SIP", "2.0" and the slashes behind them.
+private func afterVersion(
+    _ bytes: Span<UInt8>, _ start: Int, _ end: Int
+) throws(SIPParseError) -> Int {
+    let name = bytes.endOfToken(from: start, to: end)
+    guard bytes.spellsIgnoringCase("sip", in: ByteRange(start, name)) else {
+        throw SIPParseError(.via, at: start)
+    }
+    let at = try slash(bytes, name, end)
+    let version = bytes.endOfToken(from: at, to: end)
+    guard bytes.spells("2.0", in: ByteRange(at, version)) else {
+        throw SIPParseError(.via, at: at)
+    }
+    return try slash(bytes, version, end)
 }
 
 private func slash(
