@@ -161,6 +161,12 @@ let package = Package(
         .testTarget(
             name: "FuzzReplayTests", dependencies: ["FuzzCases"], path: "Tests/Fuzz/Replay",
             swiftSettings: checked),
+        // What reading a message costs (perf/parse): run by a test and by hand, never shipped.
+        .target(name: "CPlainSplit", path: "perf/ParseCost/Reference", cSettings: careful),
+        .executableTarget(
+            name: "ParseCost",
+            dependencies: ["SIPMessage", "Bytes", "CPlainSplit", "CMallocCount"],
+            path: "perf/ParseCost/Program", swiftSettings: checked),
         .testTarget(name: "TidyTests", swiftSettings: checked),
         .testTarget(name: "EndToEndTests", exclude: ["Peers"], swiftSettings: checked),
     ] + fuzzers,
