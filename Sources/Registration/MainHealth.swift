@@ -143,7 +143,7 @@ public struct Resync: Sendable {
     /// - Parameter confirmed: when the request arrived that the main registrar agreed to last.
     @inline(__always)
     public func isDue(_ id: ContactID, confirmed: Instant, at now: Instant) -> Bool {
-        guard confirmed <= start else { return false }
+        guard confirmed <= start, start.milliseconds > 0 else { return false }
         return Self.isDue(id, start, overMs, now)
             || confirmed <= earlierStart && Self.isDue(id, earlierStart, earlierOverMs, now)
     }
