@@ -109,18 +109,14 @@ struct ToyRegistrar: ~Copyable {
             user = String(decoding: bytes.copy(try SIPURI(bytes, address.uri).user), as: UTF8.self)
             self.callID = bytes.copy(callID)
             sequence = index.sequenceNumber
-            let common =
-                try index.value(.expires).map { range throws(SIPParseError) in
-                    try bytes.number(in: range, max: UInt64(UInt32.max))
-                } ?? 3_600
+            let common = try index.expires(bytes)?.seconds ?? 3_600
             var cursor = AddressCursor(.contact, of: index)
             while let contact = try cursor.next(bytes, index) {
-                let own = bytes.parameter("expires", in: contact.parameters)
-                let seconds =
-                    try own.map { range throws(SIPParseError) in
-                        try bytes.number(in: range, max: UInt64(UInt32.max))
-                    } ?? common
-                contacts.append((bytes.copy(contact.uri), UInt32(seconds)))
+                var seconds = common
+                if let own = bytes.parameter("expires", in: contact.parameters) {
+                    seconds = try DeltaSeconds(bytes, own).seconds
+                }
+                contacts.append((bytes.copy(contact.uri), seconds))
             }
         }
     }

@@ -181,11 +181,10 @@ extension WorkerCore {
     }
 
     private mutating func learnExpiry(_ bytes: Span<UInt8>, _ outbox: inout Outbox) {
-        guard let value = index.value(.minExpires),
-            let seconds = try? bytes.number(in: value, max: 86_400 * 7)
+        guard let seconds = (try? index.minExpires(bytes))?.seconds, seconds <= 86_400 * 7,
+            seconds > mainSeconds
         else { return }
-        guard UInt32(seconds) > mainSeconds else { return }
-        mainSeconds = UInt32(seconds)
+        mainSeconds = seconds
         policy.mainSeconds = mainSeconds
         note(CoreEvent(.mainExpiryLearned, number: Int(mainSeconds)))
     }

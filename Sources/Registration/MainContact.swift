@@ -111,16 +111,11 @@ public struct MainContact: Sendable {
             at = bytes.skipSpace(from: element.whole.end, to: field.end) + 1
             guard let uri = try? SIPURI(bytes, element.uri), isOurs(uri) else { continue }
             if let value = element.expires,
-                let seconds = try? bytes.number(in: value, max: UInt64(UInt32.max))
+                let granted = try? DeltaSeconds(bytes, value)
             {
-                return .seconds(UInt32(seconds))
+                return .seconds(granted.seconds)
             }
-            if let value = index.value(.expires),
-                let seconds = try? bytes.number(in: value, max: UInt64(UInt32.max))
-            {
-                return .seconds(UInt32(seconds))
-            }
-            return .seconds(nil)
+            return .seconds((try? index.expires(bytes))?.seconds)
         }
         return nil
     }

@@ -54,10 +54,7 @@ public struct RegisterMeaning: ~Copyable {
         aor.clear()
         try AddressOfRecord.write(bytes, try SIPURI(bytes, address.uri), to: &aor)
 
-        var headerSeconds: UInt32?
-        if let value = index.value(.expires) {
-            headerSeconds = try seconds(bytes, value)
-        }
+        let headerSeconds = try index.expires(bytes)?.seconds
         guard let first = index.value(.contact) else { return }
         if first.count == 1, bytes[first.start] == UInt8(ascii: "*") {
             // §10.2.2: alone, and with Expires 0.
@@ -126,7 +123,7 @@ extension ContactRequest {
                 }
                 expires = parameter.whole
                 // §20.10: a malformed value counts as 3600.
-                asked = (try? seconds(bytes, parameter.value)) ?? 3_600
+                asked = (try? DeltaSeconds(bytes, parameter.value))?.seconds ?? 3_600
             case 13 where bytes.spellsIgnoringCase("+sip.instance", in: parameter.name):
                 instance = parameter.value
             case 6 where bytes.spellsIgnoringCase("reg-id", in: parameter.name):
@@ -138,16 +135,5 @@ extension ContactRequest {
             element: element.whole, uri: uri, parameters: element.parameters,
             expiresParameter: expires, instance: instance, flowNumber: flowNumber,
             askedSeconds: asked)
-    }
-}
-
-/// Delta-seconds (§20.19): below 2³²; larger ones count as the largest.
-private func seconds(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPParseError) -> UInt32 {
-    do throws(SIPParseError) {
-        return UInt32(try bytes.number(in: range, max: UInt64(UInt32.max)))
-    } catch {
-        guard error.reason == .numberTooLarge else { throw error }
-        for offset in range.start..<range.end where !bytes[offset].isDigit { throw error }
-        return .max
     }
 }

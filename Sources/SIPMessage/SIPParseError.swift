@@ -6,6 +6,7 @@ public struct SIPParseError: Error, Equatable, BitwiseCopyable, Sendable {
         case number, numberTooLarge, contentLength, messageTooLarge
         case via, address, uri, contact, wildcard, sequence, methodMismatch, callID, parameter
         case tooManyContacts, addressOfRecord
+        case uriTooLong, tooManyVias, optionTag, reason
 
         /// How it is told to an operator and, in the reason phrase, to the peer.
         public var text: StaticString {
@@ -36,6 +37,10 @@ public struct SIPParseError: Error, Equatable, BitwiseCopyable, Sendable {
             case .parameter: "Bad Parameter"
             case .tooManyContacts: "Too Many Contacts"
             case .addressOfRecord: "Bad Address of Record"
+            case .uriTooLong: "URI Too Long"
+            case .tooManyVias: "Too Many Vias"
+            case .optionTag: "Bad Option Tag"
+            case .reason: "Bad Reason"
             }
         }
     }

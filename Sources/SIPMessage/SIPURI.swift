@@ -38,6 +38,9 @@ public struct SIPURI: BitwiseCopyable, Sendable {
     ///
     /// - Throws: a ``SIPParseError`` at the first byte that cannot belong to it.
     public init(_ bytes: Span<UInt8>, _ range: ByteRange) throws(SIPParseError) {
+        guard range.count <= MessageIndex.uriBytesMax else {
+            throw SIPParseError(.uriTooLong, at: range.start + MessageIndex.uriBytesMax)
+        }
         whole = range
         let end = range.end
         // scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )

@@ -95,7 +95,11 @@ struct CaseTests {
             while let value = via {
                 let port = value.port == 0 ? "" : " port \(value.port)"
                 let branch = value.branch.isEmpty ? "" : " branch \(text(value.branch))"
-                events.append("via \(text(value.transport)) \(text(value.host))\(port)\(branch)")
+                let ttl = try value.ttl(span).map { " ttl \($0)" } ?? ""
+                let maddr = try value.maddr(span).map { " maddr \(text($0))" } ?? ""
+                events.append(
+                    "via \(text(value.transport)) \(text(value.host))\(port)\(branch)\(ttl)\(maddr)"
+                )
                 via = try events.count > 2 ? nil : index.secondVia(span, after: value)
             }
             for (name, label) in [
@@ -112,11 +116,19 @@ struct CaseTests {
                     let port = uri.port == 0 ? "" : " port \(uri.port)"
                     let host =
                         uri.scheme == .other ? " \(text(uri.whole))" : " host \(text(uri.host))"
+                    if uri.scheme == .other, text(uri.whole).lowercased().hasPrefix("tel:") {
+                        let tel = try TelURI(span, uri.whole)
+                        let parts = [("context", tel.context), ("ext", tel.extension)]
+                            .filter { !$1.isEmpty }.map { " \($0) \(text($1))" }
+                        events.append("\(label) tel \(text(tel.number))" + parts.joined())
+                        continue
+                    }
                     let more =
                         element.parameters.isEmpty ? "" : " with \(text(element.parameters))"
                     events.append("\(label) \(uri.scheme)\(user)\(host)\(port)\(more)")
                 }
             }
+            events += try typed(span, index, text)
         } catch {
             return [bad(error, bytes)]
         }
@@ -127,6 +139,34 @@ struct CaseTests {
             events.append("other \(name): \(text(index[number].value))")
         }
         if !index.body.isEmpty { events.append("body \(index.body.count) bytes") }
+        return events
+    }
+
+    /// What stands in the fields that have types of their own.
+    private func typed(
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ text: (ByteRange) -> String
+    ) throws(SIPParseError) -> [String] {
+        var events: [String] = []
+        if let value = try index.expires(bytes) { events.append("expires \(value.seconds)") }
+        if let value = try index.minExpires(bytes) { events.append("min-expires \(value.seconds)") }
+        if let value = try index.retryAfter(bytes) {
+            let comment = value.comment.isEmpty ? "" : " comment \(text(value.comment))"
+            let duration = value.duration.map { " duration \($0)" } ?? ""
+            events.append("retry-after \(value.seconds)\(comment)\(duration)")
+        }
+        for (name, label) in [
+            (HeaderName.supported, "supported"), (.unsupported, "unsupported"),
+            (.require, "require"), (.proxyRequire, "proxy-require"),
+        ] {
+            var tags = OptionTags(name, of: index)
+            while let tag = try tags.next(bytes, index) { events.append("\(label) \(text(tag))") }
+        }
+        var reasons = ReasonCursor(of: index)
+        while let reason = try reasons.next(bytes, index) {
+            let cause = reason.cause.map { " cause \($0)" } ?? ""
+            let words = reason.text.isEmpty ? "" : " text \(text(reason.text))"
+            events.append("reason \(text(reason.namedProtocol))\(cause)\(words)")
+        }
         return events
     }
 

@@ -167,13 +167,13 @@ struct NameAddressTests {
         } catch {
             found.append("!")
         }
-        let joined = found.joined(separator: ";").replacing(";!", with: "!")
+        let joined = found.joined(separator: ";").replacingEnd(";!", with: "!")
         #expect(joined == expected, "\(text.debugDescription)")
     }
 }
 
 extension String {
-    func replacing(_ old: String, with new: String) -> String {
+    fileprivate func replacingEnd(_ old: String, with new: String) -> String {
         guard hasSuffix(old) else { return self }
         return String(dropLast(old.count)) + new
     }
@@ -270,7 +270,7 @@ struct SIPURITests {
                 "sip:" + String(repeating: "a", count: 250) + "@h"
             ),
             ("sip:" + String(repeating: "a", count: 251) + "@h", nil),
-            ("sip:" + String(repeating: "a", count: 9_000) + "@h", nil),
+            ("sip:" + String(repeating: "a", count: 1_018) + "@h", nil),
             (
                 "sip:" + String(repeating: "%61", count: 250) + "@h",
                 "sip:" + String(repeating: "a", count: 250) + "@h"
