@@ -22,7 +22,8 @@ public enum Counter: Int, CaseIterable, Sendable {
     case rejectMalformed, rejectIntervalTooBrief, rejectExtension, rejectTooManyContacts
     case rejectTableFull, rejectInFlight, rejectReordered, rejectMaxForwards, rejectScheme
     case rejectNotFound, rejectFlowFailed
-    case rejectVersion, rejectTooLarge, rejectBackOff
+    case rejectVersion, rejectTooLarge, rejectBackOff, rejectURITooLong, rejectTooManyVias
+    case rejectTooManyHeaders, rejectHeaderTooLong
 
     // Answers of the main registrar to REGISTER.
     case mainAnswer1xx, mainAnswer200, mainAnswer2xx, mainAnswer3xx, mainAnswer401, mainAnswer403

@@ -45,9 +45,7 @@ extension WorkerCore {
                 }
             }
         } catch {
-            note(.malformed, source, error)
-            refuse(
-                400, error.reason.text, bytes, via, source, socket, .rejectMalformed, &outbox)
+            refuse(error, bytes, via, source, socket, &outbox)
             return .done
         }
 

@@ -17,9 +17,7 @@ extension WorkerCore {
             let address = try NameAddress(bytes, from: from.start, to: from.end)
             _ = try SIPURI(bytes, address.uri)
         } catch {
-            note(.malformed, source, error)
-            refuse(
-                400, error.reason.text, bytes, via, source, socket, .rejectMalformed, &outbox)
+            refuse(error, bytes, via, source, socket, &outbox)
             return .done
         }
         let aor = AORKey(aorText.span, under: options.keys)
@@ -428,10 +426,7 @@ extension WorkerCore {
                 while try cursor.next(bytes, index) != nil {}
             }
         } catch {
-            note(.malformed, flow.peer, error)
-            refuse(
-                400, error.reason.text, bytes, via, flow.peer, flow.socket, .rejectMalformed,
-                &outbox)
+            refuse(error, bytes, via, flow.peer, flow.socket, &outbox)
             return false
         }
         guard uri.scheme != .other else {
@@ -458,16 +453,13 @@ extension WorkerCore {
         guard index.has(.proxyRequire) || (index.method == .register && index.has(.require))
         else { return true }
         work.begin()
-        var count = 0
-        for number in 0..<index.count {
-            let field = index[number]
-            guard
-                field.name == .proxyRequire
-                    || (field.name == .require && index.method == .register)
-            else { continue }
-            if count > 0 { work.write(", ") }
-            work.write(bytes, field.value)
-            count += 1
+        do throws(SIPParseError) {
+            try collectTags(bytes, .proxyRequire)
+            if index.method == .register { try collectTags(bytes, .require) }
+        } catch {
+            work.abandon()
+            refuse(error, bytes, via, flow.peer, flow.socket, &outbox)
+            return false
         }
         counters.add(.rejectExtension)
         if index.method == .register { counters.add(.registerRejected) }
@@ -482,6 +474,17 @@ extension WorkerCore {
         ResponseWriter.finish(&outbox)
         if !outbox.end(to: flow.peer, from: flow.socket) { counters.add(.droppedOutboxFull) }
         return false
+    }
+
+    /// Adds the option tags of `name` to the list in `work`.
+    private mutating func collectTags(
+        _ bytes: Span<UInt8>, _ name: HeaderName
+    ) throws(SIPParseError) {
+        var tags = OptionTags(name, of: index)
+        while let tag = try tags.next(bytes, index) {
+            if work.openCount > 0 { work.write(", ") }
+            work.write(bytes, tag)
+        }
     }
 
     /// The lifetime to ask of the main registrar for a contact that asks for `asked` seconds.

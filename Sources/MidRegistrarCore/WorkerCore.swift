@@ -136,6 +136,7 @@ public struct WorkerCore: ~Copyable {
         let via: ViaValue
         do throws(SIPParseError) {
             via = try index.topVia(bytes)
+            try index.checkViaCount(bytes, top: via)
         } catch {
             answerBad(bytes, error, source, socket, &outbox)
             return .done
@@ -269,7 +270,7 @@ public struct WorkerCore: ~Copyable {
         return true
     }
 
-    /// 400, or 505, where its sender can make something of an answer; silence else.
+    /// A refusal where its sender can make something of an answer; silence else.
     ///
     /// A topmost Via that cannot be read is answered too, to where the packet came from as always,
     /// if everything else that matches an answer to a request is there (§8.2.6.2): whoever wrote
@@ -288,17 +289,13 @@ public struct WorkerCore: ~Copyable {
             return
         }
         if index.method == .register { counters.add(.registerRejected) }
-        if error.reason == .version {
-            counters.add(.rejectVersion)
-        } else {
-            counters.add(.rejectMalformed)
-        }
+        let refusal = Refusal(of: index, for: error)
+        counters.add(refusal.counter)
         let toTag =
             via.map { tag(bytes, $0) } ?? fingerprints.text(bytes, index.value(.callID) ?? .none)
         outbox.begin()
         ResponseWriter.begin(
-            error.reason == .version ? 505 : 400, error.reason.text, to: bytes, index,
-            source: source, toTag: toTag, &outbox)
+            refusal.code, refusal.text, to: bytes, index, source: source, toTag: toTag, &outbox)
         ResponseWriter.finish(&outbox)
         if !outbox.end(to: source, from: socket) { counters.add(.droppedOutboxFull) }
     }

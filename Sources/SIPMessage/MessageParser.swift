@@ -84,6 +84,7 @@ public struct MessageParser: Sendable {
             index.requestURI = ByteRange(space + 1, second)
             version = ByteRange(second + 1, end)
         }
+        try checkStartLine(index)
         guard bytes.spellsIgnoringCase("sip/2.0", in: version) else {
             let isVersion =
                 version.count > 4
@@ -268,6 +269,10 @@ public struct MessageParser: Sendable {
             }
             // Bytes of a datagram past the length are not part of the message (§18.3).
             bodyEnd = bodyStart + Int(count)
+        }
+        guard bodyEnd - index.startLine.start <= MessageIndex.messageBytesMax else {
+            throw SIPParseError(
+                .messageTooLarge, at: index.startLine.start + MessageIndex.messageBytesMax)
         }
         index.body = ByteRange(bodyStart, bodyEnd)
     }

@@ -20,7 +20,7 @@ internal import Bytes
 public struct StreamFramer: BitwiseCopyable, Sendable {
     /// The longest message, in bytes: as long as the rooms above take as a datagram, so that what
     /// comes by stream can be passed on between workers and written to the outbox like any other.
-    public static let messageBytesMax = 65_535
+    public static let messageBytesMax = MessageIndex.messageBytesMax
 
     public enum Step: Equatable, Sendable {
         /// All is right so far; call again with the same bytes and more behind them.

@@ -89,6 +89,10 @@ extension Counter {
         case .rejectFlowFailed: rejected("flow_failed")
         case .rejectVersion: rejected("version")
         case .rejectTooLarge: rejected("too_large")
+        case .rejectURITooLong: rejected("uri_too_long")
+        case .rejectTooManyVias: rejected("too_many_vias")
+        case .rejectTooManyHeaders: rejected("too_many_headers")
+        case .rejectHeaderTooLong: rejected("header_too_long")
 
         case .mainAnswer1xx: answered("1xx")
         case .mainAnswer200: answered("200")
