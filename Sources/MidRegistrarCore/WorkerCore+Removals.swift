@@ -127,16 +127,14 @@ extension WorkerCore {
             let transaction = UInt64(slot) << 32 | UInt64(removals.slots[slot].generation)
             outbox.begin()
             _ = location.read(binding.record) { fact in
-                outbox.write("REGISTER ")
-                outbox.write(fact, Fact.range(of: .requestURI, in: fact))
-                outbox.write(" SIP/2.0\r\nVia: SIP/2.0/UDP ")
-                outbox.write(options.sockets[Int(options.ownSocket)].advertised)
-                outbox.write(";branch=")
+                let target = Fact.range(of: .requestURI, in: fact)
+                OwnRequest.begin(
+                    .register, to: fact.extracting(target.start..<target.end),
+                    from: options.sockets[Int(options.ownSocket)].advertised, &outbox)
                 SealedVia.write(
                     .own, binding.aor.steering, transaction: transaction,
                     body: sealed, under: options.keys, scratch: &scratch,
                     to: &outbox)
-                outbox.write(";rport\r\n")
                 OwnRemoval.writeRest(
                     fact, tag: derivedCallID &+ transaction,
                     derivedCallID: usesPhones ? nil : derivedCallID,

@@ -115,31 +115,29 @@ public enum RegisterAnswer {
 
 /// A REGISTER of our own that takes a lapsed binding out of the main registrar (RFC 3261 §10.2.2).
 public enum OwnRemoval {
-    /// Writes everything behind our Via from a fact's bytes.
+    /// Writes everything behind the branch from a fact's bytes.
     ///
     /// - Parameters:
-    ///   - callID: written by `writeCallID`; the phone's own, or one derived from the contact ID.
+    ///   - derivedCallID: what the Call-ID is made of; `nil` for the phone's own.
     public static func writeRest(
         _ fact: Span<UInt8>, tag: UInt64, derivedCallID: UInt64?, sequence: UInt32,
         _ outbox: inout Outbox
     ) {
-        outbox.write("Max-Forwards: 70\r\nFrom: <")
-        outbox.write(fact, Fact.range(of: .fromURI, in: fact))
-        outbox.write(">;tag=")
-        ResponseWriter.writeTag(tag, &outbox)
-        outbox.write("\r\nTo: <")
-        outbox.write(fact, Fact.range(of: .toURI, in: fact))
-        outbox.write(">\r\nCall-ID: ")
+        let from = Fact.range(of: .fromURI, in: fact)
+        let to = Fact.range(of: .toURI, in: fact)
+        let contact = Fact.range(of: .mainContact, in: fact)
+        OwnRequest.continue(
+            from: fact.extracting(from.start..<from.end), tag: tag,
+            to: fact.extracting(to.start..<to.end), &outbox)
         if let derivedCallID {
             ResponseWriter.writeTag(derivedCallID, &outbox)
             outbox.write("-removal")
         } else {
             outbox.write(fact, Fact.range(of: .callID, in: fact))
         }
-        outbox.write("\r\nCSeq: ")
-        outbox.write(decimal: sequence)
-        outbox.write(" REGISTER\r\nContact: <")
-        outbox.write(fact, Fact.range(of: .mainContact, in: fact))
-        outbox.write(">;expires=0\r\nUser-Agent: midreg\r\nContent-Length: 0\r\n\r\n")
+        OwnRequest.writeSequence(sequence, .register, &outbox)
+        OwnRequest.writeContact(
+            fact.extracting(contact.start..<contact.end), seconds: 0, &outbox)
+        OwnRequest.finish(&outbox)
     }
 }

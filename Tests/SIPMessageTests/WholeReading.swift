@@ -34,7 +34,12 @@ struct WholeReading: ~Copyable {
         }
         do throws(SIPParseError) {
             var via: ViaValue? = try index.topVia(bytes)
-            if let top = via { via = try index.secondVia(bytes, after: top) }
+            if let top = via {
+                try index.checkViaCount(bytes, top: top)
+                _ = try? top.ttl(bytes)
+                _ = try? top.maddr(bytes)
+                via = try index.secondVia(bytes, after: top)
+            }
         } catch { first = first ?? error }
         for name in [
             HeaderName.to, .from, .contact, .route, .recordRoute, .path, .serviceRoute,
@@ -49,6 +54,7 @@ struct WholeReading: ~Copyable {
                 }
             } catch { first = first ?? error }
         }
+        do throws(SIPParseError) { try readTypedFields(bytes) } catch { first = first ?? error }
         for number in 0..<index.count {
             let value = index[number].value
             if let other = try? SIPURI(bytes, value) { use(bytes, other) }
@@ -57,14 +63,41 @@ struct WholeReading: ~Copyable {
             var cursor = ParameterCursor(value)
             while let parameter = try? cursor.next(bytes) { _ = parameter }
             _ = try? bytes.number(in: value, max: 1 << 40)
+            _ = try? QValue(bytes, value)
+            _ = try? DeltaSeconds(bytes, value)
+            _ = try? RetryAfter(bytes, value)
+            _ = try? ReasonValue(bytes, value)
+            if let tel = try? TelURI(bytes, value) { use(bytes, tel) }
         }
         if let first { throw first }
+    }
+
+    private func readTypedFields(_ bytes: Span<UInt8>) throws(SIPParseError) {
+        _ = try index.expires(bytes)
+        _ = try index.minExpires(bytes)
+        _ = try index.retryAfter(bytes)
+        for name in [HeaderName.supported, .unsupported, .require, .proxyRequire] {
+            var tags = OptionTags(name, of: index)
+            while let tag = try tags.next(bytes, index) {
+                precondition(bytes.isToken(tag), "an option tag is a token")
+            }
+        }
+        var reasons = ReasonCursor(of: index)
+        while let reason = try reasons.next(bytes, index) {
+            precondition(bytes.isToken(reason.namedProtocol), "a reason has a protocol")
+        }
+    }
+
+    private func use(_ bytes: Span<UInt8>, _ tel: TelURI) {
+        precondition(tel.isGlobal == tel.context.isEmpty, "a local number has a context")
+        precondition(TelURI.equivalent(tel, in: bytes, tel, in: bytes), "a number is its own like")
     }
 
     private mutating func use(_ bytes: Span<UInt8>, _ uri: SIPURI) {
         buffer.clear()
         _ = try? AddressOfRecord.write(bytes, uri, to: &buffer)
         precondition(SIPURI.equivalent(uri, in: bytes, uri, in: bytes), "a URI is its own like")
+        if uri.scheme == .other, let tel = try? TelURI(bytes, uri.whole) { use(bytes, tel) }
     }
 
     private mutating func write(_ bytes: Span<UInt8>) {
@@ -78,5 +111,25 @@ struct WholeReading: ~Copyable {
         var copy = EditedCopy(from: top.whole.start)
         copy.drop(top.received, bytes, &outbox)
         copy.keep(upTo: top.whole.end, bytes, &outbox)
+        writeForBranch(bytes)
+    }
+
+    /// A CANCEL and an ACK of a request that was taken are messages themselves.
+    private mutating func writeForBranch(_ bytes: Span<UInt8>) {
+        guard case .message = MessageParser().parse(bytes, length: bytes.count, into: &more),
+            more.isRequest, more.method != .ack, more.method != .cancel
+        else { return }
+        outbox.clear()
+        outbox.begin()
+        guard (try? BranchRequest.beginCancel(of: bytes, more, &outbox)) != nil else { return }
+        ReasonWriter.copy(bytes, more, &outbox)
+        BranchRequest.finish(&outbox)
+        var cancel = MessageIndex()
+        let written = outbox.open
+        precondition(
+            MessageParser().parse(written, length: written.count, into: &cancel) == .message
+                && cancel.method == .cancel && cancel.viaFields == 1
+                && cancel.sequenceNumber == more.sequenceNumber,
+            "a CANCEL is a message")
     }
 }
