@@ -24,6 +24,18 @@ extension EndToEnd {
                 judge = try await Judge(in: folder)
             }
 
+            /// Another midreg over the state of one that was before.
+            init(after main: StubRegistrar, in folder: Folder) async throws {
+                self.folder = folder
+                self.main = main
+                midreg = try Midreg(main: main.socket.endpoint, in: folder)
+                try await midreg.start()
+                judge = try await Judge(in: folder)
+            }
+
+            /// Has a message that came to a phone judged too.
+            func keep(_ bytes: [UInt8]) { toPhones.append(bytes) }
+
             /// What comes to a socket next, while the main registrar serves; `nil` if nothing does.
             @discardableResult
             func next(

@@ -36,6 +36,9 @@ struct Metrics {
     /// REGISTERs answered here.
     var absorbed: Int { sum("midreg_register_requests_total", ["decision": "absorbed"]) }
     var relayed: Int { sum("midreg_register_requests_total", ["decision": "relayed"]) }
+    func rejected(_ cause: String) -> Int {
+        sum("midreg_register_rejected_total", ["cause": cause])
+    }
     func relayed(_ cause: String) -> Int {
         sum("midreg_register_relayed_total", ["cause": cause])
     }

@@ -75,7 +75,7 @@ final class Midreg {
         ]
         command += arguments
         if let workers { command += ["--workers", "\(workers)"] }
-        let child = try Child(command, log: folder("midreg-\(starts).log"))
+        let child = try Child(command, log: folder("midreg-\(endpoint.port)-\(starts).log"))
         self.child = child
         do {
             try await until("midreg says event=started") {
