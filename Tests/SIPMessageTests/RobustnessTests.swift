@@ -73,6 +73,9 @@ struct RobustnessTests {
                 _ = SIPURI.equivalent(contact, in: span, uri, in: span)
                 _ = span.parameter("expires", in: element.parameters)
             }
+            _ = try index.expires(span)
+            var tags = OptionTags(.supported, of: index)
+            while let tag = try tags.next(span, index) { _ = tag }
             outbox.clear()
             outbox.begin()
             ResponseWriter.begin(200, "OK", to: span, index, source: phone, toTag: 1, &outbox)
@@ -89,7 +92,9 @@ struct RobustnessTests {
     @Test(
         arguments: [
             (",<sip:a@h>", "Contact: <sip:a@h>"), (";a=b", "Contact: <sip:a@h>"),
-            ("\\\"", "Contact: \""),
+            ("\\\"", "Contact: \""), (",a", "Supported: a"), (",a;b=\"c\"", "Reason: a"),
+            (";a=b", "Reason: SIP"), ("(", "Retry-After: 1 ("), (";a", "Retry-After: 1"),
+            (",SIP/2.0/UDP h", "Via: SIP/2.0/UDP h"), ("9", "Min-Expires: 1"),
             (";a", "Contact: <sip:a@h"), ("\r\n ", "X: "), ("\"", "Contact: <sip:a@h>;x="),
             (" ", "Contact: <sip:a@h>;x"), ("\\\u{1}", "To: \""), (";a=b", "Via: SIP/2.0/UDP h"),
         ])

@@ -8,6 +8,7 @@ struct AddressCase: FuzzCase, ~Copyable {
 
     mutating func run(_ bytes: Span<UInt8>) -> String? {
         var before: SIPURI?
+        var telBefore: TelURI?
         var at = 0
         while at <= bytes.count {
             let end = bytes.find(0x0A, 0x0A, 0x0A, 0x0A, from: at, to: bytes.count)
@@ -18,9 +19,30 @@ struct AddressCase: FuzzCase, ~Copyable {
                 if let before, let finding = two(bytes, before, uri) { return finding }
                 before = uri
             }
+            if let tel = try? TelURI(bytes, line) {
+                if let finding = number(bytes, tel, telBefore) { return finding }
+                telBefore = tel
+            }
             at = end + 1
         }
         return nil
+    }
+
+    private func number(_ bytes: Span<UInt8>, _ tel: TelURI, _ before: TelURI?) -> String? {
+        for part in [tel.number, tel.context, tel.extension, tel.subaddress, tel.parameters] {
+            guard part.lies(in: tel.whole) else { return "a part of a number lies outside" }
+        }
+        guard tel.isGlobal == tel.context.isEmpty else { return "a local number of nowhere" }
+        guard let uri = try? SIPURI(bytes, tel.whole), uri.scheme == .other else {
+            return "a number is no URI"
+        }
+        guard TelURI.equivalent(tel, in: bytes, tel, in: bytes) else {
+            return "a number is not its own like"
+        }
+        guard let before else { return nil }
+        let forward = TelURI.equivalent(tel, in: bytes, before, in: bytes)
+        return forward == TelURI.equivalent(before, in: bytes, tel, in: bytes)
+            ? nil : "equivalence of numbers hangs on the order"
     }
 
     private func nameAddress(_ bytes: Span<UInt8>, _ line: ByteRange) -> String? {

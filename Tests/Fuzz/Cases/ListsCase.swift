@@ -29,7 +29,33 @@ struct ListsCase: FuzzCase, ~Copyable {
         if let finding = vias(message) { return finding }
         aor.clear()
         _ = try? meaning.read(message, index, defaultSeconds: 600, aor: &aor)
+        if let finding = values(message) { return finding }
         return options()
+    }
+
+    /// What is read lies in its field, and a tag or a protocol is a token.
+    private func values(_ bytes: Span<UInt8>) -> String? {
+        for name in [HeaderName.supported, .unsupported, .require, .proxyRequire] {
+            var tags = OptionTags(name, of: index)
+            while let tag = try? tags.next(bytes, index) {
+                guard bytes.isToken(tag) else { return "an option tag is no token" }
+            }
+        }
+        var reasons = ReasonCursor(of: index)
+        while let reason = try? reasons.next(bytes, index) {
+            guard bytes.isToken(reason.namedProtocol), reason.text.lies(in: reason.parameters),
+                reason.parameters.lies(in: reason.whole)
+            else { return "a part of a reason lies outside" }
+        }
+        if let value = index.value(.retryAfter), let retry = try? RetryAfter(bytes, value) {
+            guard retry.comment.lies(in: value), retry.parameters.lies(in: value) else {
+                return "a part of a Retry-After lies outside"
+            }
+        }
+        if let top = try? index.topVia(bytes), let host = try? top.maddr(bytes) {
+            guard host.lies(in: top.parameters) else { return "a maddr lies outside" }
+        }
+        return nil
     }
 
     /// The elements are those between the commas that stand outside of quotes and brackets.
