@@ -65,6 +65,19 @@ struct MainAnswerTests {
         #expect((scene.send(phone.register(), from: phoneA)[0].code == 200) == absorbs)
     }
 
+    @Test(
+        arguments: [("Expires: 300", 300), ("Expires: 99999999999", 600), ("Expires: soon", 600)])
+    func `is told by its Expires where the contact says nothing (§10.2.4)`(
+        line: String, told: Int
+    ) {
+        let scene = Scene()
+        var phone = Phone()
+        let relayed = scene.send(phone.register(), from: phoneA)[0]
+        let done = scene.send(
+            answer(relayed, extra: [line], expiry: false), from: mainServer, socket: mainSocket)
+        #expect(done.map { $0.expires() } == [told])
+    }
+
     @Test func `without our contact means that it is not registered`() {
         let scene = Scene()
         var phone = Phone()
