@@ -54,17 +54,6 @@ extension WorkerCore {
         return liveCount(of: key)
     }
 
-    /// The value of Retry-After (RFC 3261 §20.33), without comment and parameters.
-    func retryAfter(_ bytes: Span<UInt8>) -> UInt32? {
-        guard let value = index.value(.retryAfter) else { return nil }
-        var end = value.start
-        while end < value.end, bytes[end].isDigit { end += 1 }
-        guard end > value.start else { return nil }
-        return (try? bytes.number(in: ByteRange(value.start, end), max: 1 << 32)).map {
-            UInt32(clamping: $0)
-        }
-    }
-
     /// Seconds after which a phone that was held back comes again: spread over the back-off.
     func spreadRetry(_ transaction: UInt64) -> UInt32 {
         2 + UInt32(truncatingIfNeeded: transaction >> 8 & 7)

@@ -50,7 +50,8 @@ extension WorkerCore {
             state: state, body: body, aor: aor, transaction: seal.transaction, toURI: address.uri,
             top: top, server: source)
         let change = health.noteFinal(
-            index.statusCode, aor, retryAfter: index.statusCode == 503 ? retryAfter(bytes) : nil,
+            index.statusCode, aor,
+            retryAfter: index.statusCode == 503 ? (try? index.retryAfter(bytes))?.seconds : nil,
             at: now)
         noteHealth(change, at: now)
         if index.statusCode < 300 {
