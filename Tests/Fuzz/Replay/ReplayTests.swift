@@ -4,7 +4,7 @@ import Testing
 
 @Suite("What the fuzzers have found and kept")
 struct ReplayTests {
-    /// libFuzzer is not needed for it; a trap ends the run, after the name of the file was printed.
+    /// libFuzzer is not needed for it. A trap ends the run without saying at which file.
     @Test(arguments: FuzzCaseName.allCases)
     func `still passes`(name: FuzzCaseName) throws {
         let folder = URL(filePath: #filePath).deletingLastPathComponent()
