@@ -121,7 +121,7 @@ struct SettingsReader {
 
 extension SettingsReader {
     private mutating func complain(about fault: TOMLDocument.Fault) {
-        let isTwice = fault.what.contains("cannot redefine")
+        let isTwice = holds(fault.what, "cannot redefine")
         complain(
             at: place(fault.place), printable(fault.what),
             allowed: isTwice
@@ -228,8 +228,17 @@ private func keyText(_ key: String) -> String {
     return isBare && !key.isEmpty && key.utf8.count <= 48 ? key : quoted(key)
 }
 
+/// Whether a part stands in a text, byte by byte; characters, which are slow to find, are not asked for.
+private func holds(_ text: String, _ part: String) -> Bool {
+    let first = part.utf8.first
+    return text.utf8.indices.contains {
+        text.utf8[$0] == first && text.utf8[$0...].starts(with: part.utf8)
+    }
+}
+
 /// The parser's words without what would break the line.
 private func printable(_ text: String) -> String {
+    if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) { return text }
     var line = ""
     for scalar in text.unicodeScalars {
         line.unicodeScalars.append(scalar.value < 0x20 || scalar.value == 0x7F ? "?" : scalar)

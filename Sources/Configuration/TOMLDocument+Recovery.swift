@@ -10,6 +10,10 @@ extension TOMLDocument {
     /// would bring forth errors that are none: reading ends there, with what was found so far.
     static func parseAll(_ text: String) -> (document: TOMLDocument, faults: [Fault]) {
         var bytes = Array(text.utf8)
+        // Blanks take the place of what is skipped, so lines stay where they are.
+        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            .map { $0.indices }
+        var closed = 0
         var faults: [Fault] = []
         while true {
             switch parse(bytes) {
@@ -17,19 +21,27 @@ extension TOMLDocument {
                 return (document, faults)
             case .failure(let failure):
                 faults.append(failure.fault)
+                let line = failure.fault.place.line
                 guard faults.count < faultsMax,
-                    blankStatement(atLine: failure.fault.place.line, of: &bytes)
+                    blankStatement(atLine: line, of: &bytes, lines, closed: &closed)
                 else { return (TOMLDocument(items: []), faults) }
             }
         }
     }
 
     /// Overwrites the statement on a line with blanks; `false` if it is not known to end there.
-    private static func blankStatement(atLine line: Int, of bytes: inout [UInt8]) -> Bool {
-        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-            .map(\.indices)
+    ///
+    /// - Parameters:
+    ///   - lines: the ranges of all lines.
+    ///   - closed: how many of the first lines are known to leave nothing open.
+    private static func blankStatement(
+        atLine line: Int, of bytes: inout [UInt8], _ lines: [Range<Int>], closed: inout Int
+    ) -> Bool {
         guard line >= 1, line <= lines.count else { return false }
-        for index in 0..<(line - 1) where !isClosed(bytes[lines[index]]) { return false }
+        while closed < line - 1 {
+            guard isClosed(bytes[lines[closed]]) else { return false }
+            closed += 1
+        }
         let statement = lines[line - 1]
         guard let first = firstCharacter(bytes[statement]) else { return false }
         guard first == UInt8(ascii: "[") else {
