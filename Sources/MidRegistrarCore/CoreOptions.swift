@@ -89,6 +89,10 @@ public struct CoreOptions: Sendable {
     public var resyncPerSecond = 50
     /// Bindings this worker's table holds.
     public var bindingsMax = 100_000
+    /// Relays within 64·T1 that the filter holds without forgetting.
+    public var relaysMax = 65_536
+    /// Bytes of answers that wait for the store.
+    public var heldBytesMax = 16 << 20
 
     public init(
         keys: KeyRing, sockets: [LocalSocket], mainSocket: UInt16, ownSocket: UInt16,

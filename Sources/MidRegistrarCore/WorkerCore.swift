@@ -76,9 +76,9 @@ public struct WorkerCore: ~Copyable {
     public init(_ options: CoreOptions, now: Instant) {
         self.options = options
         table = BindingTable(bindingsMax: options.bindingsMax, now: now)
-        filter = RelayFilter(entriesMax: 65_536, now: now)
+        filter = RelayFilter(entriesMax: options.relaysMax, now: now)
         blocks = ReplyBlocks(options.keys)
-        held = HeldReplies(bytesMax: 16 << 20, repliesMax: 16_384)
+        held = HeldReplies(bytesMax: options.heldBytesMax, repliesMax: 16_384)
         removals = RemovalPool(
             bindingsMax: options.bindingsMax, perSecond: options.removalsPerSecond, now: now)
         aside = AsideStates()

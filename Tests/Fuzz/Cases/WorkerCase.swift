@@ -28,6 +28,8 @@ struct WorkerCase: FuzzCase, ~Copyable {
             ownAddresses: OwnAddresses([us]),
             contact: MainContact(placement: .parameter, advertised: us))
         options.bindingsMax = 64
+        options.relaysMax = 256
+        options.heldBytesMax = 1 << 17
         options.jitter = 0
         return options
     }()
