@@ -14,6 +14,8 @@ struct WholeReading: ~Copyable {
         var isRequest = false
         /// The first value that cannot be read.
         var error: SIPParseError?
+        /// What contradicts itself.
+        var finding: String?
     }
 
     mutating func read(_ bytes: Span<UInt8>, length: Int) -> Result {
@@ -21,7 +23,13 @@ struct WholeReading: ~Copyable {
         result.outcome = MessageParser().parse(bytes, length: length, into: &index)
         result.isRequest = index.isRequest
         do throws(SIPParseError) { try readValues(bytes) } catch { result.error = error }
-        write(bytes)
+        if case .bad(let error) = result.outcome {
+            result.finding = error.finding(in: length)
+            write(bytes, error.reason.text)
+        } else {
+            result.finding = misnamed(bytes)
+            write(bytes, "Bad")
+        }
         return result
     }
 
@@ -38,6 +46,7 @@ struct WholeReading: ~Copyable {
                 try index.checkViaCount(bytes, top: top)
                 _ = try? top.ttl(bytes)
                 _ = try? top.maddr(bytes)
+                _ = top.hasMagicCookie(bytes)
                 via = try index.secondVia(bytes, after: top)
             }
         } catch { first = first ?? error }
@@ -100,17 +109,40 @@ struct WholeReading: ~Copyable {
         if uri.scheme == .other, let tel = try? TelURI(bytes, uri.whole) { use(bytes, tel) }
     }
 
-    private mutating func write(_ bytes: Span<UInt8>) {
+    /// A field or a method that is known is spelled as its name says, but for compact forms.
+    private func misnamed(_ bytes: Span<UInt8>) -> String? {
+        for number in 0..<index.count {
+            let field = index[number]
+            let name = field.name.lowercaseName
+            let start = field.line.start
+            let end = bytes.endOfToken(from: start, to: field.line.end)
+            guard end - start > 1, field.name != .other else { continue }
+            guard bytes.spellsIgnoringCase(name, in: ByteRange(start, end)) else {
+                return "\(field.name) is spelled otherwise"
+            }
+        }
+        let name = index.method.name
+        guard index.isRequest, index.method != .other else { return nil }
+        return bytes.spells(name, in: index.methodName) ? nil : "another method"
+    }
+
+    private mutating func write(_ bytes: Span<UInt8>, _ reason: StaticString) {
         outbox.clear()
-        guard index.isRequest, let top = try? index.topVia(bytes) else { return }
+        guard index.isRequest else { return }
+        // Either family, by something that inputs differ in.
+        let source =
+            index.count & 1 == 0
+            ? TransportAddress(ipv4: 0x7F00_0001, port: 5_060)
+            : TransportAddress(high: 0x2001_0DB8_0000_0A0F, low: 0x10, port: 5_060)
         outbox.begin()
         ResponseWriter.begin(
-            400, "Bad", to: bytes, index,
-            source: TransportAddress(ipv4: 0x7F00_0001, port: 5_060), toTag: 1, &outbox)
+            400, reason, to: bytes, index, source: source, toTag: 0x0123_89AB_CDEF_4567, &outbox)
         ResponseWriter.finish(&outbox)
+        guard let top = try? index.topVia(bytes) else { return }
         var copy = EditedCopy(from: top.whole.start)
         copy.drop(top.received, bytes, &outbox)
         copy.keep(upTo: top.whole.end, bytes, &outbox)
+        if let route = index.first(.route) { TopRoute.writeRest(bytes, of: index[route], &outbox) }
         writeForBranch(bytes)
     }
 
@@ -131,5 +163,13 @@ struct WholeReading: ~Copyable {
                 && cancel.method == .cancel && cancel.viaFields == 1
                 && cancel.sequenceNumber == more.sequenceNumber,
             "a CANCEL is a message")
+    }
+}
+
+extension SIPParseError {
+    /// What an error must have: a place among the bytes or right behind them, and words.
+    func finding(in length: Int) -> String? {
+        guard (0...length) ~= offset else { return "\(self) lies outside" }
+        return reason.text.utf8CodeUnitCount > 0 ? nil : "\(self) has no words"
     }
 }

@@ -75,7 +75,9 @@ struct AddressCase: FuzzCase, ~Copyable {
             return "a URI is not its own like"
         }
         canonical.clear()
-        guard (try? AddressOfRecord.write(bytes, uri, to: &canonical)) != nil else { return nil }
+        do throws(SIPParseError) {
+            try AddressOfRecord.write(bytes, uri, to: &canonical)
+        } catch { return error.finding(in: bytes.count) }
         let copy = canonical.span.array
         let text = copy.span
         guard let read = try? SIPURI(text, text.everything), read.scheme == .sip else {

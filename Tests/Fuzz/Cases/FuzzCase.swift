@@ -42,8 +42,7 @@ struct DatagramCase: FuzzCase, ~Copyable {
     private var reading = WholeReading()
 
     mutating func run(_ bytes: Span<UInt8>) -> String? {
-        _ = reading.read(bytes, length: bytes.count)
-        return nil
+        reading.read(bytes, length: bytes.count).finding
     }
 }
 

@@ -28,7 +28,11 @@ struct ListsCase: FuzzCase, ~Copyable {
         }
         if let finding = vias(message) { return finding }
         aor.clear()
-        _ = try? meaning.read(message, index, defaultSeconds: 600, aor: &aor)
+        do throws(SIPParseError) {
+            _ = try meaning.read(message, index, defaultSeconds: 600, aor: &aor)
+        } catch {
+            if let finding = error.finding(in: message.count) { return finding }
+        }
         if let finding = values(message) { return finding }
         return options()
     }

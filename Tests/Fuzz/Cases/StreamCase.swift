@@ -10,6 +10,7 @@ struct StreamCase: FuzzCase, ~Copyable {
         var pings = 0
         var refused: SIPParseError?
         var used = 0
+        var finding: String?
     }
 
     private var index = MessageIndex()
@@ -18,6 +19,7 @@ struct StreamCase: FuzzCase, ~Copyable {
         let stream = bytes.extracting(1...)
         let whole = cut(stream, seed: nil)
         let split = cut(stream, seed: UInt64(bytes[0]))
+        if let finding = whole.finding ?? split.finding { return finding }
         guard split == whole else { return "at once \(whole), split \(split)" }
         return compareWithParser(stream, whole)
     }
@@ -33,6 +35,9 @@ struct StreamCase: FuzzCase, ~Copyable {
             let rest = stream.extracting(cut.used..<(isPadded ? stream.count : arrived))
             switch framer.next(rest, count: arrived - cut.used) {
             case .needsMore:
+                // In a message is what has begun with anything but a line end.
+                let hasBegun = arrived > cut.used && stream[cut.used] != 0x0D
+                if framer.isInMessage != hasBegun { cut.finding = "begun or not" }
                 guard arrived < stream.count else { return cut }
                 random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
                 let large = (random >> 40) & 3 == 0
@@ -44,7 +49,14 @@ struct StreamCase: FuzzCase, ~Copyable {
                 cut.used += length
                 cut.ends.append(cut.used)
             case .bad(let error):
+                cut.finding = cut.finding ?? error.finding(in: arrived - cut.used)
                 cut.refused = SIPParseError(error.reason, at: cut.used + error.offset)
+                // It stays so.
+                if framer.next(rest, count: arrived - cut.used) != .bad(error)
+                    || framer.isInMessage
+                {
+                    cut.finding = "refused and then not"
+                }
                 return cut
             }
         }
