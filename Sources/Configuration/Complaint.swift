@@ -43,11 +43,19 @@ package struct Complaint: Equatable, Sendable {
 /// A text as it is quoted to the operator: short, and without what would move the cursor.
 func quoted(_ text: String) -> String {
     let shownMax = 48
-    var shown = "\""
-    for scalar in text.unicodeScalars.prefix(shownMax) {
+    let isLonger = text.unicodeScalars.count > shownMax
+    return "\"" + printable(text, scalarsMax: shownMax) + (isLonger ? "…\"" : "\"")
+}
+
+/// A text of one line, in which nothing moves the cursor.
+func printable(_ text: String, scalarsMax: Int = .max) -> String {
+    var shown = ""
+    for scalar in text.unicodeScalars.prefix(scalarsMax) {
         let category = scalar.properties.generalCategory
-        let moves = category == .control || category == .format || category == .unassigned
+        let moves =
+            category == .control || category == .format || category == .unassigned
+            || category == .lineSeparator || category == .paragraphSeparator
         shown.unicodeScalars.append(moves ? "?" : scalar)
     }
-    return shown + (text.unicodeScalars.count > shownMax ? "…\"" : "\"")
+    return shown
 }

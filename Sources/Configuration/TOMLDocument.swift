@@ -96,7 +96,7 @@ extension TOMLDocument {
         if line > 0 {
             let column = unsafe midreg_toml_error_column(document)
             // SAFETY: a C string that lives as long as the document.
-            let what = unsafe String(cString: midreg_toml_error_text(document))
+            let what = unsafe printable(String(cString: midreg_toml_error_text(document)))
             let place = TextPlace(line: Int(line), column: Int(column))
             return .failure(ParseFailure(fault: Fault(what: what, place: place)))
         }
