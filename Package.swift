@@ -60,6 +60,7 @@ let package = Package(
         room("Keys", ["Bytes"]),
         room("SIPMessage", ["Bytes"], exclude: ["README.md"]),
         room("Registration", ["SIPMessage", "Keys", "Bytes"]),
+        room("Migration", ["Registration", "SIPMessage", "Keys", "Bytes"]),
         room("Forwarding", ["SIPMessage", "Keys", "Bytes"]),
         room("SIPTransaction", ["SIPMessage", "Keys", "Bytes"]),
         room("DigestAuth", ["SIPMessage", "Bytes", "COpenSSL"]),
@@ -76,8 +77,8 @@ let package = Package(
             "Appliance",
             [
                 "Configuration", "Transport", "ContactStore", "Telemetry", "MidRegistrarCore",
-                "Registration", "Forwarding", "SIPTransaction", "DigestAuth", "SIPMessage", "Keys",
-                "Bytes",
+                "Migration", "Registration", "Forwarding", "SIPTransaction", "DigestAuth",
+                "SIPMessage", "Keys", "Bytes",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -88,7 +89,7 @@ let package = Package(
         .executableTarget(
             name: "midreg",
             dependencies: [
-                "Appliance", "Configuration", "Demonstration", "Transport", "Bytes",
+                "Appliance", "Configuration", "Demonstration", "Migration", "Transport", "Bytes",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
 
@@ -108,6 +109,10 @@ let package = Package(
         .testTarget(
             name: "RegistrationTests",
             dependencies: ["Registration", "SIPMessage", "Keys", "Bytes"],
+            swiftSettings: checked),
+        .testTarget(
+            name: "MigrationTests",
+            dependencies: ["Migration", "Registration", "SIPMessage", "Keys", "Bytes"],
             swiftSettings: checked),
         .testTarget(
             name: "ForwardingTests", dependencies: ["Forwarding", "SIPMessage", "Bytes"],

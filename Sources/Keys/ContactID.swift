@@ -19,6 +19,36 @@ public struct ContactID: Hashable, BitwiseCopyable, Sendable {
         self.low = low & 0xFF_FFFF_FFFF_FFFF
     }
 
+    /// The key identifier that no key has: the ID is a number another registrar gave.
+    static let importedIdentifier: UInt64 = 15
+
+    /// The ID of a contact that came with its number from another registrar, which the main registrar
+    /// knows it by; it is written as that number. Nothing in the number can be checked.
+    public init(imported number: UInt64, steering: SteeringBits) {
+        high = Self.importedIdentifier << 60 | UInt64(steering.value) << 40 | number >> 24
+        low = (number & 0xFF_FFFF) << 32
+    }
+
+    /// The number of a contact that was imported with one.
+    public var importedNumber: UInt64? {
+        guard high >> 60 == Self.importedIdentifier else { return nil }
+        return (high & 0xFF_FFFF_FFFF) << 24 | low >> 32
+    }
+
+    /// Reads up to 20 decimal digits below 2⁶⁴ without leading zeros.
+    public static func number(_ text: Span<UInt8>) -> UInt64? {
+        guard !text.isEmpty, text.count <= 20, text[0] != 0x30 else { return nil }
+        var value: UInt64 = 0
+        for index in text.indices {
+            guard text[index] >= 0x30, text[index] <= 0x39 else { return nil }
+            let (product, over) = value.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = product.addingReportingOverflow(UInt64(text[index] - 0x30))
+            guard !over, !carry else { return nil }
+            value = sum
+        }
+        return value
+    }
+
     /// - Parameters:
     ///   - identity: a keyed hash of what makes the contact itself (instance or URI).
     ///   - extension: counts up when another binding of the AOR has this ID already.
@@ -85,10 +115,15 @@ public struct ContactID: Hashable, BitwiseCopyable, Sendable {
     }
 
     public func write(to outbox: inout Outbox) {
+        if let number = importedNumber {
+            outbox.write(decimal: number)
+            return
+        }
         for index in 0..<Self.characters { outbox.write(character(index)) }
     }
 
     public var text: String {
-        String(decoding: (0..<Self.characters).map(character), as: UTF8.self)
+        if let number = importedNumber { return String(number) }
+        return String(decoding: (0..<Self.characters).map(character), as: UTF8.self)
     }
 }

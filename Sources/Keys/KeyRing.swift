@@ -7,7 +7,7 @@ public struct KeyRing: Sendable {
     /// Bytes of secret that ``init(secret:)`` wants.
     public static let secretBytes = 32
 
-    /// Which secret it is, 0…15; part of every contact ID, so that keys can be changed.
+    /// Which secret it is, 0…14; part of every contact ID, so that keys can be changed.
     public let identifier: UInt8
     public let addressOfRecord: HashKey
     public let contact: HashKey
@@ -21,7 +21,7 @@ public struct KeyRing: Sendable {
     /// - Precondition: `secret` has ``secretBytes`` bytes.
     public init(secret: Span<UInt8>, identifier: UInt8 = 0) {
         precondition(secret.count == Self.secretBytes, "a secret has 32 bytes")
-        precondition(identifier < 16, "a key identifier has four bits")
+        precondition(identifier < 15, "a key identifier has four bits, and 15 is nobody's")
         let outer = HashKey(first: secret.load64(at: 0), second: secret.load64(at: 8))
         func derive(_ label: UInt64) -> HashKey {
             var hash = KeyedHash(wide: outer)

@@ -74,6 +74,7 @@ extension WorkerCore {
             uri.scheme == .other
             ? nil
             : temporary?.contactID ?? MainContact.contactID(bytes, uri, under: options.keys)
+                ?? importedID(bytes, uri)
 
         // INVITE, its CANCEL, ACK and copies agree in all of these, so they meet at one worker.
         let sharedKey = id == nil ? sharedKey(bytes, uri) : nil
@@ -234,6 +235,15 @@ extension WorkerCore {
         if let caller = phone(fromKey, flow) { return .toMain(caller) }
         if options.strangers == .main { return .toMain(nil) }
         return isAck ? .drop : forbidden
+    }
+
+    /// The ID of a contact that was imported with the number in a request-URI.
+    private func importedID(_ bytes: Span<UInt8>, _ uri: SIPURI) -> ContactID? {
+        guard !importedSteering.isEmpty,
+            let number = MainContact.importedNumber(bytes, uri),
+            let steering = importedSteering[number]
+        else { return nil }
+        return ContactID(imported: number, steering: SteeringBits(steering))
     }
 
     /// The AOR whose one contact a request-URI is.

@@ -98,7 +98,7 @@ extension WorkerCore {
         guard answer.state.marks.contains(.path) else {
             let keys = options.keys
             let grant = MainContact.grant(in: bytes, index) { uri in
-                MainContact.contactID(bytes, uri, under: keys) == binding.id
+                MainContact.names(binding.id, bytes, uri, under: keys)
             }
             return grant != .absent
         }

@@ -518,7 +518,7 @@ extension WorkerCore {
         } else {
             let keys = options.keys
             grant = MainContact.grant(in: bytes, index) { uri in
-                MainContact.contactID(bytes, uri, under: keys) == contact.id
+                MainContact.names(contact.id, bytes, uri, under: keys)
             }
         }
         return granted(grant, of: asked)

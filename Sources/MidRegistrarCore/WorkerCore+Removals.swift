@@ -260,6 +260,10 @@ extension WorkerCore {
     public mutating func load(
         _ record: RecordNumber, _ bytes: Span<UInt8>, leasesDoubtful: Bool, now: Instant
     ) -> Bool {
+        // Any worker may be asked for any imported contact, and its number names no owner.
+        if let id = Fact.contactID(bytes), let number = id.importedNumber {
+            importedSteering[number] = id.steering.value
+        }
         guard let key = Fact.aorKey(bytes),
             key.steering.owner(among: options.workers) == options.worker,
             let fact = Fact(bytes), table.find(fact.id) == nil

@@ -32,6 +32,8 @@ public struct WorkerCore: ~Copyable {
     var filter: RelayFilter
     var blocks: ReplyBlocks
     var held: HeldReplies
+    /// Owners of contacts that were imported with a number, by it; filled at the start only.
+    var importedSteering: [UInt64: UInt32] = [:]
     var removals: RemovalPool
     var aside: AsideStates
     let fingerprints: Fingerprints

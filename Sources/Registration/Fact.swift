@@ -164,6 +164,12 @@ public struct Fact: Sendable {
         return AORKey(high: bytes.load64(at: 8), low: bytes.load64(at: 16))
     }
 
+    /// The contact ID of a fact's bytes, without reading the rest.
+    public static func contactID(_ bytes: Span<UInt8>) -> ContactID? {
+        guard bytes.count >= fixedBytes, bytes[0] == version else { return nil }
+        return ContactID(high: bytes.load64(at: 24), low: bytes.load64(at: 32))
+    }
+
     /// Where a string lies in the bytes of a fact.
     public static func range(of text: Text, in bytes: Span<UInt8>) -> ByteRange {
         guard bytes.count >= fixedBytes else { return .none }

@@ -81,6 +81,22 @@ public struct MainContact: Sendable {
         return ContactID(bytes.extracting(uri.user.start..<uri.user.end), under: keys)
     }
 
+    /// The number in a URI that an imported contact may have: it stands where an ID of ours would.
+    public static func importedNumber(_ bytes: Span<UInt8>, _ uri: SIPURI) -> UInt64? {
+        if let value = bytes.parameter("ctid", in: uri.parameters) {
+            return ContactID.number(bytes.extracting(value.start..<value.end))
+        }
+        return ContactID.number(bytes.extracting(uri.user.start..<uri.user.end))
+    }
+
+    /// Whether a URI names a contact.
+    public static func names(
+        _ id: ContactID, _ bytes: Span<UInt8>, _ uri: SIPURI, under keys: KeyRing
+    ) -> Bool {
+        if let number = id.importedNumber { return importedNumber(bytes, uri) == number }
+        return contactID(bytes, uri, under: keys) == id
+    }
+
     /// What a 2xx of the main registrar says about one of our contacts.
     public enum Grant: Equatable, Sendable {
         case absent

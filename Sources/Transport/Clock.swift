@@ -40,6 +40,9 @@ package enum Clock {
         return bytes
     }
 
+    /// Lets this thread rest.
+    package static func pause(milliseconds: UInt32) { usleep(milliseconds * 1_000) }
+
     private static func read(_ clock: clockid_t) -> UInt64 {
         var now = timespec()
         // SAFETY: the call writes into a local.

@@ -12,6 +12,7 @@ enum House {
             "Keys": ground,
             "SIPMessage": ground,
             "Registration": grammar,
+            "Migration": grammar.union(["Registration"]),
             "Forwarding": grammar,
             "SIPTransaction": grammar,
             "DigestAuth": ["Bytes", "SIPMessage", "COpenSSL"],
@@ -22,14 +23,16 @@ enum House {
             "Telemetry": ground.union(["MidRegistrarCore", "Logging"]).union(system),
             "Appliance": grammar.union(system).union([
                 "Configuration", "Transport", "ContactStore", "Telemetry", "MidRegistrarCore",
-                "Registration", "Forwarding", "SIPTransaction", "DigestAuth", "Logging", "NIOCore",
+                "Migration", "Registration", "Forwarding", "SIPTransaction", "DigestAuth",
+                "Logging", "NIOCore",
                 "NIOPosix", "NIOHTTP1",
             ]),
             "Demonstration": ground.union(system).union([
                 "Transport", "DigestAuth", "SIPMessage",
             ]),
             "midreg": ground.union([
-                "Appliance", "Configuration", "Demonstration", "Transport", "ArgumentParser",
+                "Appliance", "Configuration", "Demonstration", "Migration", "Transport",
+                "ArgumentParser",
                 "Glibc", "Synchronization",
             ]),
         ]
@@ -41,6 +44,7 @@ enum House {
     /// Rooms that take bytes, time and chance as arguments, which makes them replayable from a seed.
     static let pure: Set = [
         "SIPMessage", "Keys", "Registration", "Forwarding", "SIPTransaction", "MidRegistrarCore",
+        "Migration",
     ]
 
     /// Rooms where memory that the compiler cannot check is touched, each time under a comment that
