@@ -103,7 +103,7 @@ public struct FactMaker: ~Copyable {
         fact.sequence = UInt32(sequence)
         try readFlow(row, element, contact.uri, &fact)
         fact.askedSeconds = Self.number32(row[.asked]) ?? left
-        fact.grantedSeconds = min(left, Self.number32(row[.granted]) ?? left)
+        fact.grantedSeconds = Self.number32(row[.granted]) ?? left
         fact.mainExpiry = now.advanced(bySeconds: left)
         fact.confirmed = now
         fact.arrival = now
