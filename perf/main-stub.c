@@ -33,7 +33,7 @@ struct delayed {
 
 static struct {
     const char *service_route, *associated;
-    bool challenge;
+    bool challenge, own_associated;
     unsigned long grant_max;
     uint64_t delay_ns;
 } settings = {.grant_max = 1ul << 31};
@@ -285,7 +285,9 @@ static size_t answer(const char *bytes, size_t length, const struct sockaddr_sto
             if (settings.service_route)
                 next = put_field(next, "Service-Route: ",
                                  (struct text){settings.service_route, strlen(settings.service_route)});
-            if (settings.associated)
+            if (settings.own_associated)
+                next = put_field(next, "P-Associated-URI: ", request.to);
+            else if (settings.associated)
                 next = put_field(next, "P-Associated-URI: ",
                                  (struct text){settings.associated, strlen(settings.associated)});
         } else {
@@ -363,14 +365,15 @@ static void serve(int handle) {
 
 static const char help[] =
     "main-stub [--listen ADDR:PORT] [--challenge] [--delay-ms N] [--grant SECONDS] [--log FILE]\n"
-    "          [--service-route VALUE] [--associated VALUE]\n"
+    "          [--service-route VALUE] [--associated VALUE | --own-associated]\n"
     "A main registrar that agrees to every REGISTER and keeps nothing. Counts go to standard output on "
     "SIGTERM.\n"
     "  --challenge      401 until a Call-ID has shown an Authorization, whatever stands in it\n"
     "  --delay-ms N     answers after N milliseconds\n"
     "  --grant N        grants at most N seconds\n"
     "  --log FILE       appends a line for each Contact: To, Contact, seconds, with tabs between\n"
-    "  --service-route, --associated   values for Service-Route and P-Associated-URI in each 200\n";
+    "  --service-route, --associated   values for Service-Route and P-Associated-URI in each 200\n"
+    "  --own-associated                the URI of To as P-Associated-URI\n";
 
 int main(int count, char **arguments) {
     static const struct option options[] = {
@@ -381,6 +384,7 @@ int main(int count, char **arguments) {
         {"log", required_argument, NULL, 'o'},
         {"service-route", required_argument, NULL, 's'},
         {"associated", required_argument, NULL, 'a'},
+        {"own-associated", no_argument, NULL, 'A'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
@@ -393,6 +397,7 @@ int main(int count, char **arguments) {
         case 'g': settings.grant_max = parse_number("grant", optarg, 1u << 31); break;
         case 's': settings.service_route = optarg; break;
         case 'a': settings.associated = optarg; break;
+        case 'A': settings.own_associated = true; break;
         case 'o':
             log_file = open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
             if (log_file < 0)

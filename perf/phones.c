@@ -37,7 +37,7 @@ static struct {
     const char *domain, *acked, *cseq_file, *password_prefix, *pad;
     uint32_t aors, first, sockets, window, expires, tries, seed;
     uint64_t count, rate, max_ns, t1_ns, request_bytes;
-    bool registers, check_contact;
+    bool registers, check_contact, mobile;
 } settings = {
     .domain = "example.test",
     .password_prefix = "pw-",
@@ -158,6 +158,21 @@ static char *put_credentials(char *out, const struct slot *slot) {
     return put(out, "\r\n", 2);
 }
 
+// What a mobile phone adds to its Contact: 150 bytes of push parameters (RFC 8599) inside, an instance after.
+static char *put_mobile_contact(char *out, uint32_t aor, unsigned number) {
+    uint64_t identity = mix(mix(settings.seed) ^ aor ^ (0x3b00000000000u + number));
+    out = put_contact(out, aor);
+    *out++ = (char)('a' + number);
+    out = put_text(out, ";pn-provider=fcm;pn-param=midreg-perf;pn-prid=");
+    for (unsigned at = 0; at < 6; at++)
+        out = put_hex(out, mix(identity + at), 16);
+    out = put_text(out, "abcdefgh>;+sip.instance=\"<urn:uuid:");
+    out = put_hex(out, identity, 8);
+    out = put_text(out, "-0000-4000-8000-");
+    out = put_hex(out, identity >> 16, 12);
+    return put_text(out, ">\"");
+}
+
 // The same slot state gives the same bytes, so a retransmission is identical to what it repeats.
 static size_t write_request(const struct slot *slot, char *out) {
     char *next = out;
@@ -183,8 +198,15 @@ static size_t write_request(const struct slot *slot, char *out) {
     next = put_text(next, "\r\nCSeq: ");
     next = put_decimal(next, slot->cseq);
     next = put_text(next, " REGISTER\r\nContact: <");
-    next = put_contact(next, aor);
-    next = put_text(next, ">\r\nExpires: ");
+    if (settings.mobile) {
+        next = put_mobile_contact(next, aor, 0);
+        next = put_text(next, ", <");
+        next = put_mobile_contact(next, aor, 1);
+    } else {
+        next = put_contact(next, aor);
+        *next++ = '>';
+    }
+    next = put_text(next, "\r\nExpires: ");
     next = put_decimal(next, settings.expires);
     next = put_text(next, "\r\nUser-Agent: Model phone");
     next = put_text(next, user_agent_pad);
@@ -633,6 +655,7 @@ static const char help[] =
     "  --cseq-file FILE      keeps each AOR's CSeq for the next run (else CSeq follows the clock)\n"
     "  --acked FILE          appends an AOR as its 200 arrives, before anything else is sent\n"
     "  --no-contact-check    takes a 200 that does not list the phone's Contact\n"
+    "  --mobile              two Contacts in each REGISTER, with an instance and 150 bytes of push parameters each\n"
     "  --seed N              other Call-IDs, tags and order (1)\n";
 
 static void read_options(int count, char **arguments) {
@@ -656,6 +679,7 @@ static void read_options(int count, char **arguments) {
         {"seed", required_argument, NULL, 'x'},
         {"password-prefix", required_argument, NULL, 'p'},
         {"no-contact-check", no_argument, NULL, 'N'},
+        {"mobile", no_argument, NULL, 'M'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
@@ -681,6 +705,7 @@ static void read_options(int count, char **arguments) {
         case 'x': settings.seed = (uint32_t)parse_number("seed", optarg, UINT32_MAX); break;
         case 'p': settings.password_prefix = optarg; break;
         case 'N': settings.check_contact = false; break;
+        case 'M': settings.mobile = true; break;
         default: fputs(help, stdout); exit(option == 'h' ? 0 : 2);
         }
     }

@@ -70,6 +70,11 @@ public struct RemovalPool: ~Copyable {
         tokens -= 1_000
         let id = queue[head % queue.count]
         head += 1
+        // Begins at the start again, so that only as much memory is touched as was ever in use.
+        if head == tail {
+            head = 0
+            tail = 0
+        }
         return id
     }
 

@@ -175,7 +175,7 @@ extension WorkerCore {
         while let place = next {
             next = table.next(after: place)
             guard table[place].state == .live, table[place].flow == answer.state.flow,
-                table[place].callID == callID
+                table[place].callID == Binding.half(callID)
             else { continue }
             table[place].flags.insert(.dirty)
         }
@@ -293,12 +293,14 @@ extension WorkerCore {
             if entry != nil {
                 if binding.arrival > arrival { return true }
                 // Requests of one round share their time; a phone's own follow by CSeq.
-                if binding.arrival == arrival, binding.callID == callID,
+                if binding.arrival == arrival, binding.callID == Binding.half(callID),
                     binding.sequenceRelayed > index.sequenceNumber
                 {
                     return true
                 }
-            } else if binding.callID == callID, binding.sequenceRelayed >= index.sequenceNumber {
+            } else if binding.callID == Binding.half(callID),
+                binding.sequenceRelayed >= index.sequenceNumber
+            {
                 // No entry is left to say when it was asked: an old answer must move nothing.
                 return true
             }
@@ -365,8 +367,8 @@ extension WorkerCore {
             state, parsed, separatesFlows: answer.state.marks.contains(.path))
         binding.contact = fingerprints.contact(
             state, element: element, askedSeconds: contact.askedSeconds)
-        binding.callID = callID
-        binding.transaction = answer.transaction
+        binding.callID = Binding.half(callID)
+        binding.transaction = Binding.half(answer.transaction)
         binding.sequenceRelayed = index.sequenceNumber
         binding.sequenceHeard = index.sequenceNumber
         binding.lastHeard = arrival
@@ -426,8 +428,8 @@ extension WorkerCore {
         var fact = Fact(aor: binding.aor, id: binding.id)
         fact.identity = binding.identity
         fact.contactFingerprint = binding.contact
-        fact.callIDFingerprint = binding.callID
-        fact.transaction = binding.transaction
+        fact.callIDFingerprint = UInt64(binding.callID)
+        fact.transaction = UInt64(binding.transaction)
         fact.peer = binding.flow.peer
         fact.local =
             Int(binding.flow.socket) < options.sockets.count
@@ -577,7 +579,7 @@ extension WorkerCore {
     ) {
         stopRemoval(place, at: now)
         table[place].arrival = arrival
-        table[place].callID = callID
+        table[place].callID = Binding.half(callID)
         table[place].sequenceRelayed = index.sequenceNumber
         bury(place, at: now, location: &location)
         counters.add(.bindingsRemoved)
@@ -592,7 +594,7 @@ extension WorkerCore {
         binding.aor = aor
         binding.id = id
         binding.arrival = arrival
-        binding.callID = callID
+        binding.callID = Binding.half(callID)
         binding.sequenceRelayed = index.sequenceNumber
         binding.state = .tombstone
         binding.deadline = now.advanced(byMilliseconds: RegistrationLimits.transactionMs)

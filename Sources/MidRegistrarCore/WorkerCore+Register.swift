@@ -107,7 +107,7 @@ extension WorkerCore {
             var found = false
             while let place = next, !found {
                 next = table.next(after: place)
-                guard table[place].contact == fingerprint else { continue }
+                guard table.contact(place) == fingerprint else { continue }
                 found = true
                 guard mode != .mirror else {
                     cause = cause ?? .mirror
@@ -118,8 +118,9 @@ extension WorkerCore {
                     flow: flow, grantSeconds: seconds)
                 refresh.siblingsUntil = siblingsUntil
                 // It was registered in another mode, which the main registrar has to unlearn.
-                if table[place].flags.contains(.shared) != isShared { cause = cause ?? .dirty }
-                switch policy.decide(refresh, table[place], committed: committed, now: now) {
+                let binding = table[place]
+                if binding.flags.contains(.shared) != isShared { cause = cause ?? .dirty }
+                switch policy.decide(refresh, binding, committed: committed, now: now) {
                 case .absorb: break
                 case .repeatAnswer: repeats += 1
                 case .overtaken: return .overtaken
@@ -231,7 +232,7 @@ extension WorkerCore {
         let deadline = now.advanced(bySeconds: told)
         let isNearer = deadline < binding.deadline
         binding.sequenceHeard = index.sequenceNumber
-        binding.transaction = transaction
+        binding.transaction = Binding.half(transaction)
         binding.lastHeard = now
         binding.deadline = deadline
         table[place] = binding

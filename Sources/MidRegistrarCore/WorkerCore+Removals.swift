@@ -273,8 +273,8 @@ extension WorkerCore {
         binding.id = fact.id
         binding.identity = fact.identity
         binding.contact = fact.contactFingerprint
-        binding.callID = fact.callIDFingerprint
-        binding.transaction = fact.transaction
+        binding.callID = Binding.half(fact.callIDFingerprint)
+        binding.transaction = Binding.half(fact.transaction)
         binding.record = record
         binding.mainExpiry = fact.mainExpiry
         binding.arrival = fact.arrival

@@ -29,8 +29,8 @@ public struct Binding: BitwiseCopyable, Sendable {
     }
 
     public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-        public let rawValue: UInt8
-        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        public let rawValue: UInt16
+        public init(rawValue: UInt16) { self.rawValue = rawValue }
         /// Not to be absorbed before the main registrar has confirmed it again (P8).
         public static let dirty = Flags(rawValue: 1)
         /// The store could not take its fact.
@@ -50,9 +50,10 @@ public struct Binding: BitwiseCopyable, Sendable {
     public var id: ContactID
     public var identity: UInt64
     public var contact: UInt64
-    public var callID: UInt64
-    /// Transaction hash of the last request heard (heartbeat).
-    public var transaction: UInt64
+    /// The lower half of its keyed hash, see ``half(_:)``.
+    public var callID: UInt32
+    /// The lower half of the transaction hash of the last request heard (heartbeat).
+    public var transaction: UInt32
     public var record: RecordNumber
     /// The hand-over that carries its fact.
     public var ticket: CommitTicket
@@ -76,10 +77,6 @@ public struct Binding: BitwiseCopyable, Sendable {
     /// Of a relayed request that touches it and whose answer has not come: the lower half of its
     /// transaction hash; 0 is none. What the main registrar holds is not known meanwhile.
     public var unanswered: UInt32
-    /// The next binding of the same AOR, and the neighbours in the timing wheel; 0 is none.
-    var next: UInt32
-    var wheelNext: UInt32
-    var wheelPrevious: UInt32
 
     public init() {
         aor = AORKey(high: 0, low: 0)
@@ -103,13 +100,13 @@ public struct Binding: BitwiseCopyable, Sendable {
         grantedSeconds = 0
         block = 0
         unanswered = 0
-        next = 0
-        wheelNext = 0
-        wheelPrevious = 0
     }
 }
 
 extension Binding {
+    /// What is kept of a keyed hash that is compared for one contact only.
+    public static func half(_ hash: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: hash) }
+
     /// A request that touches it goes to the main registrar: until that has answered, or has
     /// confirmed a later one, nobody knows how long it holds the binding.
     public mutating func noteRelay(_ transaction: UInt64, at now: Instant) {

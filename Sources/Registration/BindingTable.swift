@@ -7,10 +7,16 @@ public struct BindingTable: ~Copyable, Sendable {
     /// Seconds after which the wheel comes round.
     private static let wheelSlots = 4_096
 
-    private var entries: RigidBuffer<Binding>
-    /// Open addressing: the upper half of a cell is part of the hash, the lower an index; 0 is free.
-    private var byAOR: RigidBuffer<UInt64>
-    private var byID: RigidBuffer<UInt64>
+    private var entries: RigidBuffer<PackedBinding>
+    /// What IPv6 peers need beside their entries; untouched memory where phones use IPv4.
+    private var widePeers: RigidBuffer<PackedBinding.WidePeer>
+    /// The largest ticket a binding was given.
+    private var newestTicket: UInt64 = 0
+    /// Open addressing: the lower bits of a cell are an index, as many as indices need, the rest
+    /// part of the hash; 0 is free.
+    private var byAOR: RigidBuffer<UInt32>
+    private var byID: RigidBuffer<UInt32>
+    private let indexMask: UInt32
     private let mask: Int
     private var freeHead: UInt32 = 0
     private var used: UInt32 = 0
@@ -34,7 +40,9 @@ public struct BindingTable: ~Copyable, Sendable {
     public init(bindingsMax: Int, now: Instant) {
         precondition(bindingsMax > 0 && bindingsMax < 1 << 30, "a table has a size")
         self.bindingsMax = bindingsMax
-        entries = RigidBuffer(count: bindingsMax + 1, zeroed: Binding())
+        entries = RigidBuffer(count: bindingsMax + 1, zeroed: PackedBinding())
+        widePeers = RigidBuffer(count: bindingsMax + 1, zeroed: PackedBinding.WidePeer())
+        indexMask = UInt32.max >> UInt32(UInt32(bindingsMax).leadingZeroBitCount)
         var cells = 16
         while cells < bindingsMax * 2 { cells *= 2 }
         byAOR = RigidBuffer(count: cells, zeroed: 0)
@@ -47,7 +55,12 @@ public struct BindingTable: ~Copyable, Sendable {
     public var isFull: Bool { count >= bindingsMax }
 
     public subscript(index: BindingIndex) -> Binding {
-        get { entries[Int(index.value)] }
+        get {
+            let entry = entries[Int(index.value)]
+            let wide =
+                entry.peerForm == .wide ? widePeers[Int(index.value)] : PackedBinding.WidePeer()
+            return entry.unpacked(wide, newest: newestTicket)
+        }
         set {
             let old = entries[Int(index.value)]
             precondition(
@@ -55,7 +68,7 @@ public struct BindingTable: ~Copyable, Sendable {
             if (old.state == .live) != (newValue.state == .live) {
                 countLive(index.value, old.aor, by: newValue.state == .live ? 1 : -1)
             }
-            var entry = newValue
+            var entry = pack(newValue, at: index.value)
             entry.next = old.next
             entry.wheelNext = old.wheelNext
             entry.wheelPrevious = old.wheelPrevious
@@ -63,15 +76,27 @@ public struct BindingTable: ~Copyable, Sendable {
         }
     }
 
+    private mutating func pack(_ binding: Binding, at slot: UInt32) -> PackedBinding {
+        let entry = PackedBinding(binding)
+        if entry.peerForm == .wide {
+            widePeers[Int(slot)] = PackedBinding.WidePeer(binding.flow.peer)
+        }
+        newestTicket = max(newestTicket, binding.ticket.value)
+        return entry
+    }
+
+    /// The fingerprint of a binding's contact, without the rest of it.
+    public func contact(_ index: BindingIndex) -> UInt64 { entries[Int(index.value)].contact }
+
     // MARK: Finding
 
     /// The first binding of an AOR; the others follow by ``next(after:)``.
     public func first(of aor: AORKey) -> BindingIndex? {
         var at = Int(truncatingIfNeeded: aor.low) & mask
-        let tag = aor.low >> 32
+        let tag = tag(of: aor)
         while byAOR[at] != 0 {
-            if byAOR[at] >> 32 == tag {
-                let index = UInt32(truncatingIfNeeded: byAOR[at])
+            if byAOR[at] & ~indexMask == tag {
+                let index = byAOR[at] & indexMask
                 if entries[Int(index)].aor == aor { return BindingIndex(index) }
             }
             at = (at + 1) & mask
@@ -87,15 +112,23 @@ public struct BindingTable: ~Copyable, Sendable {
     /// The binding with a contact ID.
     public func find(_ id: ContactID) -> BindingIndex? {
         var at = Int(truncatingIfNeeded: id.high) & mask
-        let tag = (id.low >> 16) & 0xFFFF_FFFF
+        let tag = tag(of: id)
         while byID[at] != 0 {
-            if byID[at] >> 32 == tag {
-                let index = UInt32(truncatingIfNeeded: byID[at])
+            if byID[at] & ~indexMask == tag {
+                let index = byID[at] & indexMask
                 if entries[Int(index)].id == id { return BindingIndex(index) }
             }
             at = (at + 1) & mask
         }
         return nil
+    }
+
+    private func tag(of aor: AORKey) -> UInt32 {
+        UInt32(truncatingIfNeeded: aor.low >> 32) & ~indexMask
+    }
+
+    private func tag(of id: ContactID) -> UInt32 {
+        UInt32(truncatingIfNeeded: id.low >> 16) & ~indexMask
     }
 
     // MARK: Adding and taking away
@@ -113,22 +146,19 @@ public struct BindingTable: ~Copyable, Sendable {
             used += 1
             index = used
         }
-        var entry = binding
-        entry.next = 0
-        entry.wheelNext = 0
-        entry.wheelPrevious = 0
+        var entry = pack(binding, at: index)
         if let head = first(of: binding.aor) {
             entry.next = entries[Int(head.value)].next
             entries[Int(head.value)].next = index
         } else {
             var at = Int(truncatingIfNeeded: binding.aor.low) & mask
             while byAOR[at] != 0 { at = (at + 1) & mask }
-            byAOR[at] = (binding.aor.low >> 32) << 32 | UInt64(index)
+            byAOR[at] = tag(of: binding.aor) | index
             aorCount += 1
         }
         var at = Int(truncatingIfNeeded: binding.id.high) & mask
         while byID[at] != 0 { at = (at + 1) & mask }
-        byID[at] = ((binding.id.low >> 16) & 0xFFFF_FFFF) << 32 | UInt64(index)
+        byID[at] = tag(of: binding.id) | index
         entries[Int(index)] = entry
         count += 1
         if entry.state == .live { countLive(index, entry.aor, by: 1) }
@@ -144,7 +174,7 @@ public struct BindingTable: ~Copyable, Sendable {
         leaveWheel(slot)
         removeFromAOR(slot, entry)
         removeCell(ofID: slot, entry)
-        var free = Binding()
+        var free = PackedBinding()
         free.next = freeHead
         entries[Int(slot)] = free
         freeHead = slot
@@ -162,7 +192,7 @@ public struct BindingTable: ~Copyable, Sendable {
         liveAORCount += change
     }
 
-    private mutating func removeFromAOR(_ slot: UInt32, _ entry: Binding) {
+    private mutating func removeFromAOR(_ slot: UInt32, _ entry: PackedBinding) {
         guard let head = first(of: entry.aor) else { preconditionFailure("a binding has an AOR") }
         if head.value != slot {
             var before = head.value
@@ -171,31 +201,31 @@ public struct BindingTable: ~Copyable, Sendable {
             return
         }
         var at = Int(truncatingIfNeeded: entry.aor.low) & mask
-        while UInt32(truncatingIfNeeded: byAOR[at]) != slot { at = (at + 1) & mask }
+        while byAOR[at] & indexMask != slot { at = (at + 1) & mask }
         if entry.next != 0 {
-            byAOR[at] = (entry.aor.low >> 32) << 32 | UInt64(entry.next)
+            byAOR[at] = tag(of: entry.aor) | entry.next
             return
         }
         aorCount -= 1
-        Self.closeGap(&byAOR, entries, at) { $0.aor.low }
+        Self.closeGap(&byAOR, entries, at, indexMask) { $0.aor.low }
     }
 
-    private mutating func removeCell(ofID slot: UInt32, _ entry: Binding) {
+    private mutating func removeCell(ofID slot: UInt32, _ entry: PackedBinding) {
         var at = Int(truncatingIfNeeded: entry.id.high) & mask
-        while UInt32(truncatingIfNeeded: byID[at]) != slot { at = (at + 1) & mask }
-        Self.closeGap(&byID, entries, at) { $0.id.high }
+        while byID[at] & indexMask != slot { at = (at + 1) & mask }
+        Self.closeGap(&byID, entries, at, indexMask) { $0.id.high }
     }
 
     /// Frees a cell and moves later ones of its run back, so that no run is cut.
     private static func closeGap(
-        _ cells: inout RigidBuffer<UInt64>, _ entries: borrowing RigidBuffer<Binding>,
-        _ start: Int, _ hash: (Binding) -> UInt64
+        _ cells: inout RigidBuffer<UInt32>, _ entries: borrowing RigidBuffer<PackedBinding>,
+        _ start: Int, _ indexMask: UInt32, _ hash: (PackedBinding) -> UInt64
     ) {
         let mask = cells.count - 1
         var gap = start
         var at = (gap + 1) & mask
         while cells[at] != 0 {
-            let index = Int(UInt32(truncatingIfNeeded: cells[at]))
+            let index = Int(cells[at] & indexMask)
             let home = Int(truncatingIfNeeded: hash(entries[index])) & mask
             if (at &- home) & mask >= (at &- gap) & mask {
                 cells[gap] = cells[at]

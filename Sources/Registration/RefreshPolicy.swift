@@ -60,11 +60,11 @@ public struct RefreshPolicy: Sendable {
         _ refresh: Refresh, _ binding: Binding, committed: CommitTicket, now: Instant
     ) -> Decision {
         guard binding.state == .live, now < binding.deadline else { return .relay(.newContact) }
-        guard refresh.callID == binding.callID else { return .relay(.callIDChanged) }
+        guard Binding.half(refresh.callID) == binding.callID else { return .relay(.callIDChanged) }
         if refresh.sequence == binding.sequenceHeard {
             // P3, the same packet again: answered only if the answer it had was ours to repeat.
-            guard refresh.transaction == binding.transaction, refresh.flow == binding.flow,
-                committed >= binding.ticket
+            guard Binding.half(refresh.transaction) == binding.transaction,
+                refresh.flow == binding.flow, committed >= binding.ticket
             else { return .relay(.sequence) }
             return .repeatAnswer
         }
