@@ -205,7 +205,7 @@ extension WorkerCore {
             }
             // A temporary GRUU ends with the registration it was given for (RFC 5627 §5.3).
             guard table[place].state == .live,
-                registration ?? table[place].callID == table[place].callID
+                registration ?? UInt64(table[place].callID) == UInt64(table[place].callID)
             else {
                 return isAck ? .drop : .answer(480, "Temporarily Unavailable", .callsGone)
             }

@@ -272,7 +272,7 @@ extension WorkerCore {
         outbox.write(";gr=")
         binding.id.write(to: &outbox)
         outbox.write("\";temp-gruu=\"sip:")
-        TemporaryGRUU(contactID: binding.id, registration: binding.callID).write(
+        TemporaryGRUU(contactID: binding.id, registration: UInt64(binding.callID)).write(
             sequence: index.sequenceNumber, under: options.keys, scratch: &scratch, to: &outbox)
         outbox.write("@")
         outbox.write(options.contact.advertised)

@@ -73,7 +73,9 @@ extension WorkerCore {
     /// that is to be refused.
     func granted(_ askedSeconds: UInt32) -> UInt32? {
         // In mirror mode the main registrar alone decides.
-        guard askedSeconds > 0, mode != .mirror else { return askedSeconds }
+        guard askedSeconds > 0, mode != .mirror else {
+            return min(askedSeconds, RegistrationLimits.mirroredSecondsMax)
+        }
         if askedSeconds < options.minSeconds {
             return options.refusesShort ? nil : options.minSeconds
         }

@@ -8,6 +8,9 @@ public enum RegistrationLimits {
     public static let transactionMs: UInt64 = 64 * t1Ms
     /// A larger step of CSeq is not believed without the main registrar.
     public static let sequenceStepMax: UInt32 = 1 << 20
+    /// What a phone is granted at most where the main registrar alone decides: 20 days, so that all
+    /// times of a binding lie as near to each other as the table keeps them.
+    public static let mirroredSecondsMax: UInt32 = 1_728_000
     /// A contact as it is kept, in bytes.
     public static let contactBytesMax = 1_024
     /// Header fields of a 2xx that absorbed answers repeat, in bytes.

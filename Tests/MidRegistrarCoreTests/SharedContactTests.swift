@@ -383,6 +383,20 @@ struct MirrorTests {
         #expect(scene.gauge(.bindings) == 0)
     }
 
+    @Test func `for ever is twenty days`() throws {
+        let scene = Scene(Scene.options { $0.mode = .mirror })
+        var alice = Phone()
+        for _ in 0..<2 {
+            let relayed = try #require(
+                scene.send(alice.register(expires: 4_294_967_295), from: alice.from).first)
+            let told = try #require(
+                scene.send(answer(relayed), from: mainServer, socket: mainSocket).first)
+            #expect(told.expires() == 1_728_000)
+            _ = scene.advance(ms: 500)
+        }
+        #expect(scene.counter(.mainStale) == 0 && scene.gauge(.bindings) == 1)
+    }
+
     @Test func `a 423 is the phone's to read`() throws {
         let scene = Scene(Scene.options { $0.mode = .mirror })
         var alice = Phone()
