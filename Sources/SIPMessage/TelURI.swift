@@ -27,7 +27,8 @@ public struct TelURI: BitwiseCopyable, Sendable {
         }
         whole = range
         let start = range.start + 4
-        guard range.count > 4, bytes.spellsIgnoringCase("tel:", in: ByteRange(range.start, start))
+        guard range.count > 4, bytes[start - 1] == UInt8(ascii: ":"),
+            bytes.spellsIgnoringCase("tel", in: ByteRange(range.start, start - 1))
         else { throw SIPParseError(.uri, at: range.start) }
         isGlobal = bytes[start] == UInt8(ascii: "+")
         let stop = bytes.find(0x3B, 0x3B, 0x3B, 0x3B, from: start, to: range.end)
