@@ -66,7 +66,10 @@ let package = Package(
         room("DigestAuth", ["SIPMessage", "Bytes", "COpenSSL"]),
         room(
             "MidRegistrarCore",
-            ["Registration", "Forwarding", "SIPTransaction", "SIPMessage", "Keys", "Bytes"]),
+            [
+                "Registration", "Forwarding", "SIPTransaction", "DigestAuth", "SIPMessage", "Keys",
+                "Bytes",
+            ]),
         room("Configuration", ["CTOML", "Bytes"]),
         room("Transport", ["CLinux", "Bytes"]),
         room("ContactStore", ["CLMDB", "Registration", "Bytes"]),
@@ -120,8 +123,8 @@ let package = Package(
         .testTarget(
             name: "MidRegistrarCoreTests",
             dependencies: [
-                "MidRegistrarCore", "Registration", "Forwarding", "SIPTransaction", "SIPMessage",
-                "Keys", "Bytes", "CMallocCount",
+                "MidRegistrarCore", "Registration", "Forwarding", "SIPTransaction", "DigestAuth",
+                "SIPMessage", "Keys", "Bytes", "CMallocCount",
             ],
             swiftSettings: checked),
         .testTarget(

@@ -55,7 +55,7 @@ final class Reporter: Sendable {
                     (
                         "hint",
                         "trust exactly main.own on the main registrar, only for REGISTER with "
-                            + "expires 0; never the host"
+                            + "expires 0, never the host; or give main.user and main.password_file"
                     ),
                 ], at: now)
         case .commitFailed:

@@ -17,6 +17,7 @@ public struct KeyRing: Sendable {
     public let fingerprint: HashKey
     public let gruuMask: HashKey
     public let gruuCheck: HashKey
+    public let clientNonce: HashKey
 
     /// - Precondition: `secret` has ``secretBytes`` bytes.
     public init(secret: Span<UInt8>, identifier: UInt8 = 0) {
@@ -39,6 +40,7 @@ public struct KeyRing: Sendable {
         fingerprint = derive(6)
         gruuMask = derive(7)
         gruuCheck = derive(8)
+        clientNonce = derive(9)
     }
 }
 

@@ -49,6 +49,21 @@ public struct CoreOptions: Sendable {
         case replaceOldest
     }
 
+    /// What midreg itself is known by at the main registrar; only requests of our own use it.
+    public struct Account: Sendable {
+        /// Without quotes, backslashes and control characters.
+        let user: [UInt8]
+        let password: [UInt8]
+        /// The only realm that is answered; `nil` for whichever the main registrar names.
+        let realm: [UInt8]?
+
+        public init(user: String, password: [UInt8], realm: String? = nil) {
+            self.user = Array(user.utf8)
+            self.password = password
+            self.realm = realm.map { Array($0.utf8) }
+        }
+    }
+
     public enum Strangers: Sendable, Equatable {
         case refuse
         case main
@@ -87,6 +102,8 @@ public struct CoreOptions: Sendable {
     public var removalsPerSecond = 200
     /// Refreshes that a resync may bring to the main registrar, on top of what comes anyway.
     public var resyncPerSecond = 50
+    /// Answers challenges to our own removals; without it such a challenge is a refusal.
+    public var account: Account?
     /// Bindings this worker's table holds.
     public var bindingsMax = 100_000
     /// Relays within 64·T1 that the filter holds without forgetting.

@@ -1,5 +1,6 @@
 public import Bytes
 public import Keys
+public import Registration
 public import SIPTransaction
 
 /// The REGISTERs of our own that are under way, and the lapsed bindings that wait for theirs; both
@@ -15,6 +16,9 @@ public struct RemovalPool: ~Copyable {
         public var id = ContactID(high: 0, low: 0)
         public var generation: UInt32 = 0
         public var count = 0
+        public var removal = OwnRemoval()
+        /// Challenges that were answered.
+        public var answers: UInt8 = 0
         public var transaction = NonInviteClientTransaction(now: Instant(milliseconds: 0))
 
         public init() {}
@@ -87,6 +91,7 @@ public struct RemovalPool: ~Copyable {
             slot.isUsed = true
             slot.id = id
             slot.generation = generation
+            slot.answers = 0
             slot.transaction = NonInviteClientTransaction(now: now)
             slots[index] = slot
             active += 1
@@ -95,10 +100,20 @@ public struct RemovalPool: ~Copyable {
         return nil
     }
 
-    public mutating func keep(_ message: Span<UInt8>, in slot: Int) {
-        let count = min(message.count, Self.messageBytesMax)
-        messages.copy(message.extracting(0..<count), to: slot * Self.messageBytesMax)
-        slots[slot].count = count
+    /// The same removal begins again, as a request of its own (RFC 3261 §22.2).
+    public mutating func reopen(_ slot: Int, generation: UInt32, now: Instant) {
+        slots[slot].generation = generation
+        slots[slot].answers += 1
+        slots[slot].removal.sequence += 1
+        slots[slot].transaction = NonInviteClientTransaction(now: now)
+    }
+
+    /// Keeps a request for its copies; `false`, and nothing is kept, if it is too long.
+    public mutating func keep(_ message: Span<UInt8>, in slot: Int) -> Bool {
+        guard !message.isEmpty, message.count <= Self.messageBytesMax else { return false }
+        messages.copy(message, to: slot * Self.messageBytesMax)
+        slots[slot].count = message.count
+        return true
     }
 
     @_lifetime(borrow self)

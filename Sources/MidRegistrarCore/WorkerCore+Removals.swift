@@ -8,8 +8,9 @@ internal import SIPTransaction
 // What lapses here is taken out of the main registrar by a REGISTER of our own, from a socket of its
 // own (RFC 3261 §10.2.2; no byte that came from a phone ever leaves by that socket).
 extension WorkerCore {
-    /// Seconds until a removal that nobody answered is tried again.
+    /// Seconds until a removal that nobody answered is tried again; twice as many each time.
     private static let retrySeconds: UInt32 = 30
+    private static let retrySecondsMax: UInt32 = 600
     /// Seconds that a returning phone's REGISTER stops the removal of its old binding.
     private static let pauseSeconds: UInt32 = 40
 
@@ -53,6 +54,7 @@ extension WorkerCore {
         _ place: BindingIndex, at now: Instant, location: inout Location
     ) {
         table[place].state = .lapsed
+        table[place].unansweredRemovals = 0
         mark(place, .removalOwed, location: &location)
         if filter.isWaiting(table[place].aor, now: now) {
             // The phone's next REGISTER is on its way; a removal might overtake its 2xx.
@@ -118,46 +120,45 @@ extension WorkerCore {
                 let slot = removals.open(id, generation: attempt(id, at: now), now: now)
             else { continue }
             let binding = table[place]
-            let usesPhones = binding.sequenceHeard > binding.sequenceRelayed
             var derived = KeyedHash(options.keys.fingerprint)
             derived.update(word: id.high)
             derived.update(word: id.low)
             derived.update(word: binding.mainExpiry.milliseconds)
             let derivedCallID = derived.finish()
-            let transaction = UInt64(slot) << 32 | UInt64(removals.slots[slot].generation)
+            removals.slots[slot].removal = OwnRemoval(
+                binding, tag: derivedCallID &+ transaction(of: slot), derivedCallID: derivedCallID,
+                triesMax: ownCredentials == nil ? 1 : 1 + Self.answersMax)
             outbox.begin()
             _ = location.read(binding.record) { fact in
-                let target = Fact.range(of: .requestURI, in: fact)
-                OwnRequest.begin(
-                    .register, to: fact.extracting(target.start..<target.end),
-                    from: options.sockets[Int(options.ownSocket)].advertised, &outbox)
-                SealedVia.write(
-                    .own, binding.aor.steering, transaction: transaction,
-                    body: sealed, under: options.keys, scratch: &scratch,
-                    to: &outbox)
-                OwnRemoval.writeRest(
-                    fact, tag: derivedCallID &+ transaction,
-                    derivedCallID: usesPhones ? nil : derivedCallID,
-                    sequence: usesPhones ? binding.sequenceHeard : 1, &outbox)
+                beginRemoval(slot, binding, fact, &outbox)
+                OwnRequest.finish(&outbox)
             }
-            guard outbox.openCount > 0 else {
+            guard !outbox.overflowed, removals.keep(outbox.open, in: slot) else {
                 outbox.abandon()
                 removals.close(slot)
                 continue
             }
-            removals.keep(outbox.open, in: slot)
             outbox.end(to: options.mainServer, from: options.ownSocket)
             counters.add(.ownRemovalSent)
         }
     }
 
-    /// Makes the branch of each attempt a new one, also after a restart: midreg's timeline goes on.
-    private func attempt(_ id: ContactID, at now: Instant) -> UInt32 {
-        var hash = KeyedHash(options.keys.fingerprint)
-        hash.update(word: id.high)
-        hash.update(word: id.low)
-        hash.update(word: now.milliseconds)
-        return UInt32(truncatingIfNeeded: hash.finish())
+    /// Writes a removal up to where credentials may follow.
+    mutating func beginRemoval(
+        _ slot: Int, _ binding: Binding, _ fact: Span<UInt8>, _ outbox: inout Outbox
+    ) {
+        let target = Fact.range(of: .requestURI, in: fact)
+        OwnRequest.begin(
+            .register, to: fact.extracting(target.start..<target.end),
+            from: options.sockets[Int(options.ownSocket)].advertised, &outbox)
+        SealedVia.write(
+            .own, binding.aor.steering, transaction: transaction(of: slot), body: sealed,
+            under: options.keys, scratch: &scratch, to: &outbox)
+        removals.slots[slot].removal.writeRest(fact, &outbox)
+    }
+
+    func transaction(of slot: Int) -> UInt64 {
+        UInt64(slot) << 32 | UInt64(removals.slots[slot].generation)
     }
 
     /// Not while a phone that came back is being registered.
@@ -191,14 +192,18 @@ extension WorkerCore {
         let id = removals.slots[slot].id
         removals.close(slot)
         guard let place = table.find(id), table[place].state == .lapsed else { return }
-        table[place].deadline = now.advanced(bySeconds: Self.retrySeconds)
+        let tries = table[place].unansweredRemovals
+        if tries < .max { table[place].unansweredRemovals = tries + 1 }
+        table[place].deadline = now.advanced(
+            bySeconds: min(Self.retrySeconds << UInt32(min(tries, 5)), Self.retrySecondsMax))
         table.reschedule(place)
     }
 
     // MARK: Answers
 
     mutating func receiveRemovalAnswer<Location: LocationService & ~Copyable>(
-        _ seal: SealedVia, from source: TransportAddress, now: Instant, location: inout Location
+        _ bytes: Span<UInt8>, _ seal: SealedVia, from source: TransportAddress, now: Instant,
+        location: inout Location, outbox: inout Outbox
     ) {
         guard options.mainSide.contains(source) else {
             counters.add(.droppedForeignResponse)
@@ -225,15 +230,26 @@ extension WorkerCore {
         case 500..<600:
             counters.add(.ownRemovalUnanswered)
             retryLater(slot, at: now)
-        default:
-            counters.add(.ownRemovalRefused)
-            noteRefusal(place, source, code, location: &location)
-            removals.close(slot)
-            table[place].state = .refused
-            table[place].deadline = table[place].mainExpiry
-            table.reschedule(place)
-            mark(place, .refused, location: &location)
+        case 401, 407:
+            let isAnswered = answerChallenge(
+                bytes, slot, place, from: source, now: now, location: &location, outbox: &outbox)
+            if !isAnswered { endRefused(slot, place, source, code, location: &location) }
+        default: endRefused(slot, place, source, code, location: &location)
         }
+    }
+
+    /// The main registrar will not be told; the fact stays until it forgets by itself.
+    private mutating func endRefused<Location: LocationService & ~Copyable>(
+        _ slot: Int, _ place: BindingIndex, _ source: TransportAddress, _ code: Int,
+        location: inout Location
+    ) {
+        counters.add(.ownRemovalRefused)
+        noteRefusal(place, source, code, location: &location)
+        removals.close(slot)
+        table[place].state = .refused
+        table[place].deadline = table[place].mainExpiry
+        table.reschedule(place)
+        mark(place, .refused, location: &location)
     }
 
     private mutating func noteRefusal<Location: LocationService & ~Copyable>(

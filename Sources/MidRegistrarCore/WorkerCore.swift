@@ -35,6 +35,7 @@ public struct WorkerCore: ~Copyable {
     /// Owners of contacts that were imported with a number, by it; filled at the start only.
     var importedSteering: [UInt64: UInt32] = [:]
     var removals: RemovalPool
+    var ownCredentials: OwnCredentials?
     var aside: AsideStates
     let fingerprints: Fingerprints
     var policy: RefreshPolicy
@@ -83,6 +84,7 @@ public struct WorkerCore: ~Copyable {
         held = HeldReplies(bytesMax: options.heldBytesMax, repliesMax: 16_384)
         removals = RemovalPool(
             bindingsMax: options.bindingsMax, perSecond: options.removalsPerSecond, now: now)
+        ownCredentials = options.account.flatMap { OwnCredentials($0) }
         aside = AsideStates()
         fingerprints = Fingerprints(options.keys)
         policy = RefreshPolicy(mainSeconds: options.mainSeconds)
@@ -200,7 +202,8 @@ public struct WorkerCore: ~Copyable {
                 outbox: &outbox)
         case .request: forwardResponse(bytes, via, seal, carried: carried, &outbox)
         case .own:
-            receiveRemovalAnswer(seal, from: source, now: now, location: &location)
+            receiveRemovalAnswer(
+                bytes, seal, from: source, now: now, location: &location, outbox: &outbox)
         }
         return .done
     }

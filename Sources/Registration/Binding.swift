@@ -68,6 +68,8 @@ public struct Binding: BitwiseCopyable, Sendable {
     public var flow: Flow
     public var state: State
     public var flags: Flags
+    /// Of a lapsed one: removals that the main registrar did not answer.
+    public var unansweredRemovals: UInt8
     public var sequenceRelayed: UInt32
     /// (heartbeat)
     public var sequenceHeard: UInt32
@@ -95,6 +97,7 @@ public struct Binding: BitwiseCopyable, Sendable {
         flow = Flow(peer: .none, socket: 0)
         state = .free
         flags = []
+        unansweredRemovals = 0
         sequenceRelayed = 0
         sequenceHeard = 0
         grantedSeconds = 0

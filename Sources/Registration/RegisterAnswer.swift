@@ -112,32 +112,3 @@ public enum RegisterAnswer {
         outbox.write(bytes, index.body)
     }
 }
-
-/// A REGISTER of our own that takes a lapsed binding out of the main registrar (RFC 3261 §10.2.2).
-public enum OwnRemoval {
-    /// Writes everything behind the branch from a fact's bytes.
-    ///
-    /// - Parameters:
-    ///   - derivedCallID: what the Call-ID is made of; `nil` for the phone's own.
-    public static func writeRest(
-        _ fact: Span<UInt8>, tag: UInt64, derivedCallID: UInt64?, sequence: UInt32,
-        _ outbox: inout Outbox
-    ) {
-        let from = Fact.range(of: .fromURI, in: fact)
-        let to = Fact.range(of: .toURI, in: fact)
-        let contact = Fact.range(of: .mainContact, in: fact)
-        OwnRequest.continue(
-            from: fact.extracting(from.start..<from.end), tag: tag,
-            to: fact.extracting(to.start..<to.end), &outbox)
-        if let derivedCallID {
-            ResponseWriter.writeTag(derivedCallID, &outbox)
-            outbox.write("-removal")
-        } else {
-            outbox.write(fact, Fact.range(of: .callID, in: fact))
-        }
-        OwnRequest.writeSequence(sequence, .register, &outbox)
-        OwnRequest.writeContact(
-            fact.extracting(contact.start..<contact.end), seconds: 0, &outbox)
-        OwnRequest.finish(&outbox)
-    }
-}

@@ -128,6 +128,7 @@ extension Counter {
         case .bindingsReplaced: .series(.contactsReplaced, [])
         case .bindingsVolatile: .series(.contactsVolatile, [])
         case .ownRemovalSent: .series(.ownRemovalsSent, [])
+        case .ownRemovalAuthorized: .series(.ownRemovalsAuthorized, [])
         case .ownRemovalDone: removal("done")
         case .ownRemovalRefused: removal("refused")
         case .ownRemovalUnanswered: removal("unanswered")

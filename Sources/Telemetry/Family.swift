@@ -24,6 +24,7 @@ package enum Family: String, CaseIterable, Sendable {
     case contactsReplaced = "midreg_contacts_replaced_total"
     case contactsVolatile = "midreg_contacts_volatile_total"
     case ownRemovalsSent = "midreg_own_removals_sent_total"
+    case ownRemovalsAuthorized = "midreg_own_removals_authorized_total"
     case ownRemovals = "midreg_own_removals_total"
     case removalsOwed = "midreg_removals_owed"
     case relaysInFlight = "midreg_relays_in_flight"
@@ -82,7 +83,8 @@ package enum Family: String, CaseIterable, Sendable {
         case .registerRequests, .registerAbsorbedCopies, .registerRelayed, .registerRejected,
             .mainResponses, .mainIrregular, .mainEvents, .mainUnchallenged, .contactsAdded,
             .contactsRefreshedAtMain, .contactsRemoved, .contactsExpired, .contactsReplaced,
-            .contactsVolatile, .ownRemovalsSent, .ownRemovals, .calls, .callRequests, .callsRefused,
+            .contactsVolatile, .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals, .calls,
+            .callRequests, .callsRefused,
             .orphanCalls,
             .callResponses, .optionsAnswered, .sipReceived, .sipReceivedBytes, .sipSent,
             .sipDropped, .udpReceiveErrors, .udpSendErrors, .workerHandoffs,
@@ -105,7 +107,7 @@ package enum Family: String, CaseIterable, Sendable {
             .mainDown, .mainUnchallenged,
             .addressesOfRecord, .contacts, .contactsAdded, .contactsRefreshedAtMain,
             .contactsRemoved, .contactsExpired, .contactsReplaced, .contactsVolatile,
-            .ownRemovalsSent, .ownRemovals,
+            .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals,
             .removalsOwed, .relaysInFlight, .repliesHeld, .calls, .callRequests, .callsRefused,
             .orphanCalls, .callResponses, .optionsAnswered, .sipReceivedBytes,
             .sipDropped, .storeDown, .storeCommits, .storeCommitDuration, .storeFacts,
@@ -145,6 +147,8 @@ package enum Family: String, CaseIterable, Sendable {
         case .contactsReplaced: "Contacts that made room for a new one of the same user."
         case .contactsVolatile: "Contacts kept in memory alone because the store refused them."
         case .ownRemovalsSent: "REGISTER requests of our own that remove a contact, as sent."
+        case .ownRemovalsAuthorized:
+            "REGISTER requests of our own sent again with credentials, after a challenge."
         case .ownRemovals: "Removals of our own by how they ended at the main registrar."
         case .removalsOwed: "Lapsed contacts that the main registrar still has to be told of."
         case .relaysInFlight: "Relayed REGISTER requests without a final answer yet."

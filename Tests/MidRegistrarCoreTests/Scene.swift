@@ -179,6 +179,7 @@ final class Scene {
 
     func counter(_ counter: Counter) -> UInt64 { core.counters[counter] }
     func gauge(_ gauge: Gauge) -> UInt64 { core.counters[gauge] }
+    var events: [CoreEvent] { core.events }
     var nextTimer: UInt64 { core.nextTimer.milliseconds }
     var instant: Instant { Instant(milliseconds: now) }
 

@@ -16,7 +16,9 @@ enum House {
             "Forwarding": grammar,
             "SIPTransaction": grammar,
             "DigestAuth": ["Bytes", "SIPMessage", "COpenSSL"],
-            "MidRegistrarCore": grammar.union(["Registration", "Forwarding", "SIPTransaction"]),
+            "MidRegistrarCore": grammar.union([
+                "Registration", "Forwarding", "SIPTransaction", "DigestAuth",
+            ]),
             "Configuration": ground.union(["CTOML", "Glibc"]),
             "Transport": ground.union(["CLinux"]).union(system),
             "ContactStore": ground.union(["CLMDB", "Registration"]).union(system),
