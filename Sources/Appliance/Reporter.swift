@@ -89,6 +89,17 @@ final class Reporter: Sendable {
                 at: now)
         case .resync:
             log.log(.notice, event: "resync", fields: [("over", "\(event.number)s")], at: now)
+        case .massLapse:
+            log.log(
+                .error, event: "mass_lapse",
+                fields: [
+                    ("lapsed", "\(event.number)"),
+                    (
+                        "hint",
+                        "so many phones do not fall silent at once: look at the network; their "
+                            + "removal waits 60 s"
+                    ),
+                ], at: now)
         case .register:
             log.log(.debug, event: "register", fields: [("aor", event.aor)], at: now)
         }

@@ -132,6 +132,7 @@ public struct CoreEvent: Sendable {
     public enum Kind: Sendable {
         case malformed, mainUnchallenged, removalRefused, commitFailed, tableFull, orphanCall
         case mainExpiryLearned, register, mainDown, mainUp, mainForgot, mainOverloaded, resync
+        case massLapse
     }
 
     public let kind: Kind

@@ -36,7 +36,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     case bindingsAdded, bindingsRefreshedAtMain, bindingsRemoved, bindingsExpired
     case bindingsReplaced, bindingsVolatile
     case ownRemovalSent, ownRemovalDone, ownRemovalRefused, ownRemovalUnanswered
-    case ownRemovalStopped, ownRemovalAuthorized
+    case ownRemovalStopped, ownRemovalAuthorized, ownRemovalBraked
 
     // Requests other than REGISTER.
     case callsToPhone, callsToMain, callsInDialog, callsCancel, callsAck, callsForbidden

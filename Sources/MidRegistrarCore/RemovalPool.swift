@@ -33,6 +33,8 @@ public struct RemovalPool: ~Copyable {
     private var tokens: UInt64
     private var refilled: Instant
     private let perSecond: UInt64
+    /// None is sent before this.
+    private var heldUntil = Instant(milliseconds: 0)
 
     public init(bindingsMax: Int, perSecond: Int, now: Instant) {
         slots = RigidBuffer(count: Self.transactionsMax, zeroed: Slot())
@@ -50,10 +52,14 @@ public struct RemovalPool: ~Copyable {
         guard queued > 0, active < Self.transactionsMax else {
             return Instant(milliseconds: .max)
         }
-        guard tokens < 1_000 else { return refilled }
-        return refilled.advanced(
-            byMilliseconds: (1_000 - tokens + perSecond - 1) / perSecond)
+        guard tokens < 1_000 else { return max(refilled, heldUntil) }
+        return max(
+            heldUntil,
+            refilled.advanced(byMilliseconds: (1_000 - tokens + perSecond - 1) / perSecond))
     }
+
+    /// Keeps what waits in the queue from being sent before `until`.
+    public mutating func hold(until: Instant) { heldUntil = until }
 
     /// Puts a lapsed binding at the end of the queue; `false` if it is full (it is asked again later).
     public mutating func enqueue(_ id: ContactID) -> Bool {
@@ -70,7 +76,9 @@ public struct RemovalPool: ~Copyable {
             tokens = min(perSecond * 1_000, tokens + passed * perSecond)
             refilled = now
         }
-        guard queued > 0, tokens >= 1_000, active < Self.transactionsMax else { return nil }
+        guard now >= heldUntil, queued > 0, tokens >= 1_000, active < Self.transactionsMax else {
+            return nil
+        }
         tokens -= 1_000
         let id = queue[head % queue.count]
         head += 1

@@ -24,6 +24,8 @@ extension WorkerCore {
         case .tombstone: table.remove(place)
         case .live:
             counters.add(.bindingsExpired)
+            // One that makes room for another has not fallen silent.
+            let brakes = binding.deadline <= now && noteLapse(at: now)
             if isKeptByOthers(place) {
                 bury(place, at: now, location: &location)
                 passLease(of: binding.aor, binding.mainExpiry, location: &location)
@@ -33,7 +35,7 @@ extension WorkerCore {
                 bury(place, at: now, location: &location)
                 return
             }
-            lapse(place, at: now, location: &location)
+            lapse(place, brakes: brakes, at: now, location: &location)
         case .lapsed:
             guard now < binding.mainExpiry, !isKeptByOthers(place) else {
                 bury(place, at: now, location: &location)
@@ -50,8 +52,10 @@ extension WorkerCore {
     }
 
     /// Ends a binding here whose contact the main registrar still has: it is ours to remove there.
+    ///
+    /// - Parameter brakes: its phone is waited for first.
     mutating func lapse<Location: LocationService & ~Copyable>(
-        _ place: BindingIndex, at now: Instant, location: inout Location
+        _ place: BindingIndex, brakes: Bool = false, at now: Instant, location: inout Location
     ) {
         table[place].state = .lapsed
         table[place].unansweredRemovals = 0
@@ -59,8 +63,26 @@ extension WorkerCore {
         if filter.isWaiting(table[place].aor, now: now) {
             // The phone's next REGISTER is on its way; a removal might overtake its 2xx.
             pauseRemoval(place, at: now)
+        } else if brakes {
+            counters.add(.ownRemovalBraked)
+            table[place].deadline = now.advanced(bySeconds: LapseBrake.waitSeconds)
+            table.reschedule(place)
         } else {
             queueRemoval(place, at: now)
+        }
+    }
+
+    /// Whether so many bindings lapse at once that their removals are to wait. Those in the queue
+    /// wait along; what is under way goes on.
+    private mutating func noteLapse(at now: Instant) -> Bool {
+        switch brake.noteLapse(others: table.liveCount - 1, at: now) {
+        case .single: return false
+        case .mass: return true
+        case .massBegins:
+            counters.add(.ownRemovalBraked, UInt64(removals.queued))
+            removals.hold(until: now.advanced(bySeconds: LapseBrake.waitSeconds))
+            note(CoreEvent(.massLapse, number: brake.recent))
+            return true
         }
     }
 

@@ -35,6 +35,7 @@ public struct WorkerCore: ~Copyable {
     /// Owners of contacts that were imported with a number, by it; filled at the start only.
     var importedSteering: [UInt64: UInt32] = [:]
     var removals: RemovalPool
+    var brake = LapseBrake()
     var ownCredentials: OwnCredentials?
     var aside: AsideStates
     let fingerprints: Fingerprints

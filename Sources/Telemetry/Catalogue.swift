@@ -129,6 +129,7 @@ extension Counter {
         case .bindingsVolatile: .series(.contactsVolatile, [])
         case .ownRemovalSent: .series(.ownRemovalsSent, [])
         case .ownRemovalAuthorized: .series(.ownRemovalsAuthorized, [])
+        case .ownRemovalBraked: .series(.removalsBraked, [])
         case .ownRemovalDone: removal("done")
         case .ownRemovalRefused: removal("refused")
         case .ownRemovalUnanswered: removal("unanswered")

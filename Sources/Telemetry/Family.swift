@@ -26,6 +26,7 @@ package enum Family: String, CaseIterable, Sendable {
     case ownRemovalsSent = "midreg_own_removals_sent_total"
     case ownRemovalsAuthorized = "midreg_own_removals_authorized_total"
     case ownRemovals = "midreg_own_removals_total"
+    case removalsBraked = "midreg_removals_braked_total"
     case removalsOwed = "midreg_removals_owed"
     case relaysInFlight = "midreg_relays_in_flight"
     case repliesHeld = "midreg_replies_held"
@@ -83,7 +84,8 @@ package enum Family: String, CaseIterable, Sendable {
         case .registerRequests, .registerAbsorbedCopies, .registerRelayed, .registerRejected,
             .mainResponses, .mainIrregular, .mainEvents, .mainUnchallenged, .contactsAdded,
             .contactsRefreshedAtMain, .contactsRemoved, .contactsExpired, .contactsReplaced,
-            .contactsVolatile, .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals, .calls,
+            .contactsVolatile, .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals,
+            .removalsBraked, .calls,
             .callRequests, .callsRefused,
             .orphanCalls,
             .callResponses, .optionsAnswered, .sipReceived, .sipReceivedBytes, .sipSent,
@@ -107,7 +109,7 @@ package enum Family: String, CaseIterable, Sendable {
             .mainDown, .mainUnchallenged,
             .addressesOfRecord, .contacts, .contactsAdded, .contactsRefreshedAtMain,
             .contactsRemoved, .contactsExpired, .contactsReplaced, .contactsVolatile,
-            .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals,
+            .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals, .removalsBraked,
             .removalsOwed, .relaysInFlight, .repliesHeld, .calls, .callRequests, .callsRefused,
             .orphanCalls, .callResponses, .optionsAnswered, .sipReceivedBytes,
             .sipDropped, .storeDown, .storeCommits, .storeCommitDuration, .storeFacts,
@@ -150,6 +152,8 @@ package enum Family: String, CaseIterable, Sendable {
         case .ownRemovalsAuthorized:
             "REGISTER requests of our own sent again with credentials, after a challenge."
         case .ownRemovals: "Removals of our own by how they ended at the main registrar."
+        case .removalsBraked:
+            "Removals of our own that waited for their phones because too many lapsed at once."
         case .removalsOwed: "Lapsed contacts that the main registrar still has to be told of."
         case .relaysInFlight: "Relayed REGISTER requests without a final answer yet."
         case .repliesHeld: "Answers that wait for the commit of what they promise."
