@@ -16,6 +16,8 @@ public struct SealedVia: Sendable {
         case request = 3
         /// A request of our own; no body.
         case own = 4
+        /// An OPTIONS of our own that asks whether a phone is there; no body.
+        case ping = 5
     }
 
     public static let cookie: StaticString = "z9hG4bK"

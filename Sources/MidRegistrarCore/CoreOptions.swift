@@ -64,6 +64,15 @@ public struct CoreOptions: Sendable {
         }
     }
 
+    /// What a phone behind NAT gets every 25 s.
+    public enum NATPing: Sendable, Equatable, CaseIterable {
+        case off
+        /// Two line ends, which nobody answers (RFC 5626 §3.5.1 without the pong).
+        case crlf
+        /// A request that it has to answer, or counts as unreachable.
+        case options
+    }
+
     public enum Strangers: Sendable, Equatable {
         case refuse
         case main
@@ -104,6 +113,7 @@ public struct CoreOptions: Sendable {
     public var resyncPerSecond = 50
     /// Answers challenges to our own removals; without it such a challenge is a refusal.
     public var account: Account?
+    public var natPing = NATPing.crlf
     /// Bindings this worker's table holds.
     public var bindingsMax = 100_000
     /// Relays within 64·T1 that the filter holds without forgetting.

@@ -184,6 +184,9 @@ extension WorkerCore {
                 // Our Path of a binding that is gone (RFC 5626 §5.3): nobody is called by it.
                 return isAck ? .drop : .answer(430, "Flow Failed", .rejectFlowFailed)
             }
+            if isMain, !hasToTag, let place, table[place].isUnreachable {
+                return isAck ? .drop : .answer(480, "Temporarily Unavailable", .callsGone)
+            }
             if isMain {
                 guard let target = present ?? usableFlow(token) else {
                     return isAck ? .drop : .answer(430, "Flow Failed", .rejectFlowFailed)
@@ -204,7 +207,7 @@ extension WorkerCore {
                 return isAck ? .drop : .answer(480, "Temporarily Unavailable", .callsGone)
             }
             // A temporary GRUU ends with the registration it was given for (RFC 5627 §5.3).
-            guard table[place].state == .live,
+            guard table[place].state == .live, !table[place].isUnreachable,
                 registration ?? UInt64(table[place].callID) == UInt64(table[place].callID)
             else {
                 return isAck ? .drop : .answer(480, "Temporarily Unavailable", .callsGone)
@@ -260,7 +263,7 @@ extension WorkerCore {
         var next = table.first(of: key)
         while let place = next {
             next = table.next(after: place)
-            guard table[place].state == .live else { continue }
+            guard table[place].state == .live, !table[place].isUnreachable else { continue }
             if let best = latest, table[best].lastHeard >= table[place].lastHeard { continue }
             latest = place
         }

@@ -380,7 +380,9 @@ extension WorkerCore {
         binding.deadline = now.advanced(bySeconds: told)
         binding.state = .live
         binding.flags = []
+        binding.unansweredPings = 0
         if answer.state.marks.contains(.indirect) { binding.flags.insert(.indirect) }
+        if isBehindNAT(bytes, answer, parsed.uri, in: state) { binding.flags.insert(.behindNAT) }
         if lease != nil {
             binding.flags.insert(.shared)
             binding.dirtyUntil = max(binding.dirtyUntil, sharedDirtyUntil(answer.aor))
@@ -446,6 +448,7 @@ extension WorkerCore {
         if binding.flags.contains(.dirty) { fact.marks.insert(.dirty) }
         if binding.flags.contains(.shared) { fact.marks.insert(.shared) }
         if binding.flags.contains(.indirect) { fact.marks.insert(.indirect) }
+        if binding.flags.contains(.behindNAT) { fact.marks.insert(.behindNAT) }
         fact.begin(&factBytes)
         Fact.append(.addressOfRecord, aorText, to: &factBytes)
         let contactStart = factBytes.count

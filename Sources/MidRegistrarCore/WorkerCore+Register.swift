@@ -236,6 +236,7 @@ extension WorkerCore {
         binding.sequenceHeard = index.sequenceNumber
         binding.transaction = Binding.half(transaction)
         binding.lastHeard = now
+        binding.unansweredPings = 0
         binding.deadline = deadline
         table[place] = binding
         if isNearer { table.reschedule(place) }

@@ -36,6 +36,10 @@ public struct WorkerCore: ~Copyable {
     var importedSteering: [UInt64: UInt32] = [:]
     var removals: RemovalPool
     var brake = LapseBrake()
+    /// The last step of the ping walk that was made, and when the next ones are due.
+    var pingStep: UInt64 = 0
+    var pingTimer = Instant(milliseconds: 0)
+    var isPinging = false
     var ownCredentials: OwnCredentials?
     var aside: AsideStates
     let fingerprints: Fingerprints
@@ -205,6 +209,7 @@ public struct WorkerCore: ~Copyable {
         case .own:
             receiveRemovalAnswer(
                 bytes, seal, from: source, now: now, location: &location, outbox: &outbox)
+        case .ping: receivePingAnswer(seal, from: source)
         }
         return .done
     }
@@ -469,7 +474,7 @@ public struct WorkerCore: ~Copyable {
 
     /// When ``fire(at:location:outbox:)`` has something to do next.
     public var nextTimer: Instant {
-        min(table.nextTurn, min(removals.nextTimer, removals.nextSend))
+        min(min(table.nextTurn, nextPing), min(removals.nextTimer, removals.nextSend))
     }
 
     /// Ends what is due: lapsed bindings, timers of our own requests. Bounded work per call.
@@ -483,5 +488,6 @@ public struct WorkerCore: ~Copyable {
         }
         fireRemovals(at: now, &outbox)
         sendRemovals(at: now, location: &location, outbox: &outbox)
+        firePings(at: now, location: &location, outbox: &outbox)
     }
 }

@@ -44,6 +44,8 @@ public struct Binding: BitwiseCopyable, Sendable {
         public static let shared = Flags(rawValue: 16)
         /// Of a tombstone: what ended it took the AOR's one contact away at the main registrar.
         public static let voidsLease = Flags(rawValue: 32)
+        /// Its phone sits behind a NAT that forgets its flow without pings.
+        public static let behindNAT = Flags(rawValue: 64)
     }
 
     public var aor: AORKey
@@ -70,6 +72,9 @@ public struct Binding: BitwiseCopyable, Sendable {
     public var flags: Flags
     /// Of a lapsed one: removals that the main registrar did not answer.
     public var unansweredRemovals: UInt8
+    /// Of a live one: OPTIONS sent since its phone was heard of last, up to one more than
+    /// ``lostPingsMax`` (heartbeat).
+    public var unansweredPings: UInt8
     public var sequenceRelayed: UInt32
     /// (heartbeat)
     public var sequenceHeard: UInt32
@@ -98,6 +103,7 @@ public struct Binding: BitwiseCopyable, Sendable {
         state = .free
         flags = []
         unansweredRemovals = 0
+        unansweredPings = 0
         sequenceRelayed = 0
         sequenceHeard = 0
         grantedSeconds = 0
@@ -109,6 +115,14 @@ public struct Binding: BitwiseCopyable, Sendable {
 extension Binding {
     /// What is kept of a keyed hash that is compared for one contact only.
     public static func half(_ hash: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: hash) }
+
+    /// So many OPTIONS lost in a row, and the phone cannot be reached.
+    public static let lostPingsMax: UInt8 = 3
+
+    public var isUnreachable: Bool { unansweredPings > Self.lostPingsMax }
+
+    /// Whether it is kept reachable by pings.
+    var isPinged: Bool { state == .live && flags.contains(.behindNAT) }
 
     /// A request that touches it goes to the main registrar: until that has answered, or has
     /// confirmed a later one, nobody knows how long it holds the binding.
@@ -137,4 +151,6 @@ extension Binding {
 public struct BindingIndex: Hashable, BitwiseCopyable, Sendable {
     let value: UInt32
     init(_ value: UInt32) { self.value = value }
+    /// By which ``BindingTable/binding(numbered:)`` finds it.
+    public var number: UInt32 { value }
 }

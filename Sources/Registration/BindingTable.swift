@@ -25,6 +25,9 @@ public struct BindingTable: ~Copyable, Sendable {
     /// Bindings whose slot has come up and that wait to be looked at.
     private var due: UInt32 = 0
 
+    /// Bindings that are kept reachable by pings.
+    public private(set) var pings: PingWalk
+
     /// Bindings of any state.
     public private(set) var count = 0
     /// AORs with a binding of any state.
@@ -48,6 +51,7 @@ public struct BindingTable: ~Copyable, Sendable {
         byAOR = RigidBuffer(count: cells, zeroed: 0)
         byID = RigidBuffer(count: cells, zeroed: 0)
         mask = cells - 1
+        pings = PingWalk(places: bindingsMax + 1)
         wheel = RigidBuffer(count: Self.wheelSlots, zeroed: 0)
         wheelSecond = now.milliseconds / 1_000
     }
@@ -67,6 +71,9 @@ public struct BindingTable: ~Copyable, Sendable {
                 old.aor == newValue.aor && old.id == newValue.id, "a binding keeps its keys")
             if (old.state == .live) != (newValue.state == .live) {
                 countLive(index.value, old.aor, by: newValue.state == .live ? 1 : -1)
+            }
+            if old.isPinged != newValue.isPinged {
+                pings.set(Int(index.value), newValue.isPinged)
             }
             var entry = pack(newValue, at: index.value)
             entry.next = old.next
@@ -131,6 +138,17 @@ public struct BindingTable: ~Copyable, Sendable {
         UInt32(truncatingIfNeeded: id.low >> 16) & ~indexMask
     }
 
+    /// The binding whose turn for a ping comes at a step of ``pings``.
+    public func pinged(atStep step: UInt64) -> BindingIndex? {
+        pings.place(atStep: step).map { BindingIndex(UInt32($0)) }
+    }
+
+    /// The binding with a number that ``BindingIndex/number`` once was, or another one by now.
+    public func binding(numbered number: UInt32) -> BindingIndex? {
+        guard number > 0, number <= used, entries[Int(number)].state != .free else { return nil }
+        return BindingIndex(number)
+    }
+
     // MARK: Adding and taking away
 
     /// Puts a binding in; `nil` if the table is full.
@@ -162,6 +180,7 @@ public struct BindingTable: ~Copyable, Sendable {
         entries[Int(index)] = entry
         count += 1
         if entry.state == .live { countLive(index, entry.aor, by: 1) }
+        if entry.isPinged { pings.set(Int(index), true) }
         enterWheel(index)
         return BindingIndex(index)
     }
@@ -171,6 +190,7 @@ public struct BindingTable: ~Copyable, Sendable {
         let entry = entries[Int(slot)]
         precondition(entry.state != .free, "the binding is there")
         if entry.state == .live { countLive(slot, entry.aor, by: -1) }
+        if entry.isPinged { pings.set(Int(slot), false) }
         leaveWheel(slot)
         removeFromAOR(slot, entry)
         removeCell(ofID: slot, entry)

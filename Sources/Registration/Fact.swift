@@ -21,6 +21,7 @@ public struct Fact: Sendable {
         public static let indirect = Marks(rawValue: 8)
         /// The main registrar has one contact for all phones of the AOR.
         public static let shared = Marks(rawValue: 16)
+        public static let behindNAT = Marks(rawValue: 32)
     }
 
     public var aor: AORKey

@@ -24,6 +24,7 @@ struct PackedBinding: BitwiseCopyable, Sendable {
         var third: UInt32 = 0
     }
 
+    private static let low13: UInt16 = 0x1FFF
     private static let low48: UInt64 = 0xFFFF_FFFF_FFFF
 
     // What finds it and what an absorbed refresh asks first come first.
@@ -32,7 +33,7 @@ struct PackedBinding: BitwiseCopyable, Sendable {
     /// The last 56 bits of the ID; above them the state (lower four bits) and the peer's form.
     private var idLow: UInt64 = 0
     private(set) var contact: UInt64 = 0
-    /// 48 bits of milliseconds; above them the flags.
+    /// 48 bits of milliseconds; above them 13 bits of flags and three of what was not answered.
     private var deadlineAndFlags: UInt64 = 0
     private var callID: UInt32 = 0
     private var transaction: UInt32 = 0
@@ -69,7 +70,10 @@ struct PackedBinding: BitwiseCopyable, Sendable {
         idHigh = binding.id.high
         idLow = marks << 56 | binding.id.low
         contact = binding.contact
-        deadlineAndFlags = UInt64(binding.flags.rawValue) << 48 | deadline
+        // Of a live one its pings count, of any other its removals; more than seven are as seven.
+        let unheard = binding.state == .live ? binding.unansweredPings : binding.unansweredRemovals
+        let upper = UInt64(min(unheard, 7)) << 13 | UInt64(binding.flags.rawValue & Self.low13)
+        deadlineAndFlags = upper << 48 | deadline
         callID = binding.callID
         transaction = binding.transaction
         peerLow = UInt32(truncatingIfNeeded: peer.low)
@@ -110,6 +114,12 @@ struct PackedBinding: BitwiseCopyable, Sendable {
         binding.flow = Flow(peer: peer(wide), socket: socket)
         binding.state = state
         binding.flags = flags
+        let unheard = UInt8(truncatingIfNeeded: deadlineAndFlags >> 61)
+        if state == .live {
+            binding.unansweredPings = unheard
+        } else {
+            binding.unansweredRemovals = unheard
+        }
         binding.sequenceRelayed = sequenceRelayed
         binding.sequenceHeard = sequenceHeard
         binding.grantedSeconds = grantedSeconds
@@ -121,8 +131,9 @@ struct PackedBinding: BitwiseCopyable, Sendable {
     var id: ContactID { ContactID(high: idHigh, low: idLow) }
     var deadline: Instant { Instant(milliseconds: deadlineAndFlags & Self.low48) }
     var flags: Binding.Flags {
-        Binding.Flags(rawValue: UInt16(truncatingIfNeeded: deadlineAndFlags >> 48))
+        Binding.Flags(rawValue: UInt16(truncatingIfNeeded: deadlineAndFlags >> 48) & Self.low13)
     }
+    var isPinged: Bool { state == .live && flags.contains(.behindNAT) }
     var state: Binding.State {
         Binding.State(rawValue: UInt8(truncatingIfNeeded: idLow >> 56) & 0xF) ?? .free
     }

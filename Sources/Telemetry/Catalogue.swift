@@ -130,6 +130,10 @@ extension Counter {
         case .ownRemovalSent: .series(.ownRemovalsSent, [])
         case .ownRemovalAuthorized: .series(.ownRemovalsAuthorized, [])
         case .ownRemovalBraked: .series(.removalsBraked, [])
+        case .pingsSent: ping("sent")
+        case .pingsAnswered: ping("answered")
+        case .pingsLost: ping("lost")
+        case .bindingsUnreachable: .series(.contactsUnreachable, [])
         case .ownRemovalDone: removal("done")
         case .ownRemovalRefused: removal("refused")
         case .ownRemovalUnanswered: removal("unanswered")
@@ -216,6 +220,8 @@ private func mainEvent(_ event: String) -> Place {
 }
 
 private func removal(_ result: String) -> Place { .series(.ownRemovals, [Label("result", result)]) }
+
+private func ping(_ result: String) -> Place { .series(.natPings, [Label("result", result)]) }
 
 private func absorbedBucket(_ microseconds: UInt64?) -> Place {
     .bucket(.registerDuration, [Label("decision", "absorbed")], upTo: microseconds)

@@ -27,6 +27,8 @@ package enum Family: String, CaseIterable, Sendable {
     case ownRemovalsAuthorized = "midreg_own_removals_authorized_total"
     case ownRemovals = "midreg_own_removals_total"
     case removalsBraked = "midreg_removals_braked_total"
+    case contactsUnreachable = "midreg_contacts_unreachable_total"
+    case natPings = "midreg_nat_pings_total"
     case removalsOwed = "midreg_removals_owed"
     case relaysInFlight = "midreg_relays_in_flight"
     case repliesHeld = "midreg_replies_held"
@@ -110,6 +112,7 @@ package enum Family: String, CaseIterable, Sendable {
             .addressesOfRecord, .contacts, .contactsAdded, .contactsRefreshedAtMain,
             .contactsRemoved, .contactsExpired, .contactsReplaced, .contactsVolatile,
             .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals, .removalsBraked,
+            .contactsUnreachable, .natPings,
             .removalsOwed, .relaysInFlight, .repliesHeld, .calls, .callRequests, .callsRefused,
             .orphanCalls, .callResponses, .optionsAnswered, .sipReceivedBytes,
             .sipDropped, .storeDown, .storeCommits, .storeCommitDuration, .storeFacts,
@@ -154,6 +157,8 @@ package enum Family: String, CaseIterable, Sendable {
         case .ownRemovals: "Removals of our own by how they ended at the main registrar."
         case .removalsBraked:
             "Removals of our own that waited for their phones because too many lapsed at once."
+        case .contactsUnreachable: "Contacts of which three OPTIONS in a row were lost."
+        case .natPings: "Pings of phones behind NAT, by what became of them."
         case .removalsOwed: "Lapsed contacts that the main registrar still has to be told of."
         case .relaysInFlight: "Relayed REGISTER requests without a final answer yet."
         case .repliesHeld: "Answers that wait for the commit of what they promise."

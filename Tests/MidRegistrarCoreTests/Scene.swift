@@ -166,6 +166,7 @@ final class Scene {
             contact: MainContact(placement: placement, advertised: us))
         options.bindingsMax = 1_000
         options.jitter = 0
+        options.natPing = .off
         change(&options)
         return options
     }
@@ -277,6 +278,24 @@ final class Scene {
         core.load(RecordNumber(number), bytes.span, leasesDoubtful: false, now: instant)
     }
 
+    /// Lets time pass in steps of 100 ms and says how often memory was asked for.
+    func measureFire(ms: UInt64, _ count: () -> UInt64) -> UInt64 {
+        let store = store
+        self.store = TestStore()
+        var location = store
+        var mallocs: UInt64 = 0
+        let end = now + ms
+        while now < end {
+            now += 100
+            let before = count()
+            core.fire(at: instant, location: &location, outbox: &outbox)
+            mallocs += count() - before
+            outbox.clear()
+        }
+        self.store = location
+        return mallocs
+    }
+
     /// Receives prepared bytes again and again and says how often memory was asked for.
     func measure(_ prepared: [[UInt8]], _ count: () -> UInt64) -> UInt64 {
         let store = store
@@ -304,6 +323,7 @@ struct Phone {
     var from = phoneA
     var socket = listener
     var contact = "<sip:alice@192.0.2.1:5062>"
+    var sentBy = "192.0.2.1:5062"
     var callID = "call-1@phone"
     var sequence = 0
     var branches = 0
@@ -325,7 +345,7 @@ struct Phone {
         let lines =
             [
                 "REGISTER sip:example.test SIP/2.0",
-                "Via: SIP/2.0/UDP 192.0.2.1:5062;branch=z9hG4bK\(name)\(branches);rport",
+                "Via: SIP/2.0/UDP \(sentBy);branch=z9hG4bK\(name)\(branches);rport",
                 "Max-Forwards: 70", "From: <sip:\(user)@example.test>;tag=f1",
                 "To: <sip:\(user)@example.test>", "Call-ID: \(callID)",
                 "CSeq: \(sequence) REGISTER",
