@@ -7,6 +7,8 @@ public struct ForwardedRequest: Sendable {
     /// Whether the topmost Route is ours and stays behind (§16.4).
     public var leavesOutTopRoute = false
     public var source: TransportAddress
+    /// Says where the request came from; what a phone wrote under its name stays behind.
+    public var sourceHeader: SourceHeader?
 
     public init(source: TransportAddress) { self.source = source }
 
@@ -38,6 +40,7 @@ public struct ForwardedRequest: Sendable {
         var isTopVia = true
         var isTopRoute = true
         if !index.has(.maxForwards) { outbox.write("Max-Forwards: 70\r\n") }
+        sourceHeader?.write(source, &outbox)
         var number = 0
         while number < index.count {
             let field = index[number]
@@ -54,7 +57,9 @@ public struct ForwardedRequest: Sendable {
             case .route where isTopRoute && leavesOutTopRoute:
                 isTopRoute = false
                 TopRoute.writeRest(bytes, of: field, &outbox)
-            default: outbox.write(bytes, field.line)
+            default:
+                if let sourceHeader, sourceHeader.isNamed(bytes, by: field) { break }
+                outbox.write(bytes, field.line)
             }
         }
         outbox.write(bytes, index.headerEnd)

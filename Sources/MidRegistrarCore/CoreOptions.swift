@@ -2,6 +2,7 @@ public import Bytes
 public import Forwarding
 public import Keys
 public import Registration
+public import SIPMessage
 
 /// Everything a worker is told at start; the rim translates the configuration into it.
 public struct CoreOptions: Sendable {
@@ -113,6 +114,8 @@ public struct CoreOptions: Sendable {
     public var resyncPerSecond = 50
     /// Answers challenges to our own removals; without it such a challenge is a refusal.
     public var account: Account?
+    /// Tells the main registrar where a request really came from.
+    public var sourceHeader: SourceHeader?
     public var natPing = NATPing.crlf
     /// Bindings this worker's table holds.
     public var bindingsMax = 100_000

@@ -345,6 +345,7 @@ extension WorkerCore {
                 FlowToken(contactID: id, peer: flow.peer, socket: flow.socket), &outbox)
         }
         var request = ForwardedRequest(source: flow.peer)
+        request.sourceHeader = options.sourceHeader
         request.leavesOutTopRoute = leavesOutRoute
         request.writeRest(bytes, index, &outbox)
         endForwarded(to: options.mainServer, from: options.mainSocket, bytes, via, flow, &outbox)

@@ -271,6 +271,7 @@ extension WorkerCore {
         var cause = judged
         var places = InlineArray<16, BindingIndex?>(repeating: nil)
         var register = RelayedRegister(source: flow.peer, contact: mainContact(for: mode))
+        register.sourceHeader = options.sourceHeader
         var leaving = 0
         var newContacts = 0
         var longest: UInt32 = 0

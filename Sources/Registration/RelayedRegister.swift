@@ -14,6 +14,8 @@ public struct RelayedRegister {
     public var seconds = InlineArray<16, UInt32>(repeating: 0)
     /// The lifetime to ask for the one contact of an AOR.
     public var sharedSeconds: UInt32 = 0
+    /// Says where the request came from; what the phone wrote under its name stays behind.
+    public var sourceHeader: SourceHeader?
 
     public init(source: TransportAddress, contact: MainContact) {
         self.source = source
@@ -31,6 +33,7 @@ public struct RelayedRegister {
         var isTopRoute = true
         var contactsWritten = false
         if !index.has(.maxForwards) { outbox.write("Max-Forwards: 70\r\n") }
+        sourceHeader?.write(source, &outbox)
         var number = 0
         while number < index.count {
             let field = index[number]
@@ -83,7 +86,9 @@ public struct RelayedRegister {
                 outbox.write("\r\n")
             case .supported where contact.placement != .path:
                 Self.writeOptions(bytes, field, &outbox)
-            default: outbox.write(bytes, field.line)
+            default:
+                if let sourceHeader, sourceHeader.isNamed(bytes, by: field) { break }
+                outbox.write(bytes, field.line)
             }
         }
         outbox.write(bytes, index.headerEnd)
