@@ -37,6 +37,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     case bindingsReplaced, bindingsVolatile
     case ownRemovalSent, ownRemovalDone, ownRemovalRefused, ownRemovalUnanswered
     case ownRemovalStopped, ownRemovalAuthorized, ownRemovalBraked
+    case ownRemovalGivenUp
     case pingsSent, pingsAnswered, pingsLost, bindingsUnreachable
 
     // Requests other than REGISTER.

@@ -38,6 +38,7 @@ extension WorkerCore {
             lapse(place, brakes: brakes, at: now, location: &location)
         case .lapsed:
             guard now < binding.mainExpiry, !isKeptByOthers(place) else {
+                if now >= binding.mainExpiry { counters.add(.ownRemovalGivenUp) }
                 bury(place, at: now, location: &location)
                 return
             }

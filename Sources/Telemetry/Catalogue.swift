@@ -137,6 +137,7 @@ extension Counter {
         case .ownRemovalDone: removal("done")
         case .ownRemovalRefused: removal("refused")
         case .ownRemovalUnanswered: removal("unanswered")
+        case .ownRemovalGivenUp: removal("given_up")
         case .ownRemovalStopped: removal("stopped")
 
         case .callsToPhone: .series(.calls, [Label("to", "phone")])

@@ -68,6 +68,27 @@ struct RemovalTests {
         #expect(next.allSatisfy { $0.first("Call-ID") == removal.first("Call-ID") })
     }
 
+    /// What stays at the main registrar beyond a phone's time is counted, whatever the reason.
+    @Test(arguments: [nil, 500, 503, 403, 200])
+    func `or is given up when the main registrar forgets by itself`(code: Int?) {
+        let (scene, _, removal) = lapsed()
+        var sent = [removal]
+        for _ in 0..<1_300 {
+            if let code {
+                for request in sent {
+                    scene.send(answer(request, code), from: mainServer, socket: ownSocket)
+                }
+            }
+            sent = scene.advance(ms: 2_500, step: 2_500)
+        }
+        #expect(scene.store.durable.isEmpty)
+        let isGivenUp = code == nil || code == 500 || code == 503
+        #expect(scene.counter(.ownRemovalGivenUp) == (isGivenUp ? 1 : 0))
+        #expect((scene.counter(.ownRemovalUnanswered) > 0) == isGivenUp)
+        #expect(scene.counter(.ownRemovalRefused) == (code == 403 ? 1 : 0))
+        #expect(scene.counter(.ownRemovalDone) == (code == 200 ? 1 : 0))
+    }
+
     @Test func `after a restart with another branch`() {
         let (scene, _, removal) = lapsed()
         scene.restart()
