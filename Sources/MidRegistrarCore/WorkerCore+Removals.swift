@@ -66,7 +66,8 @@ extension WorkerCore {
             pauseRemoval(place, at: now)
         } else if brakes {
             counters.add(.ownRemovalBraked)
-            table[place].deadline = now.advanced(bySeconds: LapseBrake.waitSeconds)
+            table[place].deadline = min(
+                table[place].mainExpiry, now.advanced(bySeconds: LapseBrake.waitSeconds))
             table.reschedule(place)
         } else {
             queueRemoval(place, at: now)
@@ -217,8 +218,10 @@ extension WorkerCore {
         guard let place = table.find(id), table[place].state == .lapsed else { return }
         let tries = table[place].unansweredRemovals
         if tries < .max { table[place].unansweredRemovals = tries + 1 }
-        table[place].deadline = now.advanced(
-            bySeconds: min(Self.retrySeconds << UInt32(min(tries, 5)), Self.retrySecondsMax))
+        table[place].deadline = min(
+            table[place].mainExpiry,
+            now.advanced(
+                bySeconds: min(Self.retrySeconds << UInt32(min(tries, 5)), Self.retrySecondsMax)))
         table.reschedule(place)
     }
 

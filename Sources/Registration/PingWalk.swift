@@ -1,4 +1,4 @@
-public import Bytes
+internal import Bytes
 
 /// Which bindings are kept reachable by pings, and the order in which their turns come: each has one
 /// turn a round, and those of neighbours lie far apart.

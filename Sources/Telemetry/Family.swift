@@ -87,7 +87,7 @@ package enum Family: String, CaseIterable, Sendable {
             .mainResponses, .mainIrregular, .mainEvents, .mainUnchallenged, .contactsAdded,
             .contactsRefreshedAtMain, .contactsRemoved, .contactsExpired, .contactsReplaced,
             .contactsVolatile, .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals,
-            .removalsBraked, .calls,
+            .removalsBraked, .contactsUnreachable, .natPings, .calls,
             .callRequests, .callsRefused,
             .orphanCalls,
             .callResponses, .optionsAnswered, .sipReceived, .sipReceivedBytes, .sipSent,

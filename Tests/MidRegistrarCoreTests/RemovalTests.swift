@@ -81,7 +81,8 @@ struct RemovalTests {
             }
             sent = scene.advance(ms: 2_500, step: 2_500)
         }
-        #expect(scene.store.durable.isEmpty)
+        let isForgotten = scene.store.durable.isEmpty
+        #expect(isForgotten)
         let isGivenUp = code == nil || code == 500 || code == 503
         #expect(scene.counter(.ownRemovalGivenUp) == (isGivenUp ? 1 : 0))
         #expect((scene.counter(.ownRemovalUnanswered) > 0) == isGivenUp)
