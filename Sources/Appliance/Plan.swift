@@ -4,6 +4,7 @@ internal import Forwarding
 internal import Keys
 internal import MidRegistrarCore
 internal import Registration
+internal import SIPMessage
 internal import Transport
 
 /// What the settings come to on this machine: addresses resolved, sockets numbered, each worker's
@@ -90,6 +91,14 @@ struct Plan {
         options.strangers = settings.calls.strangers == .main ? .main : .refuse
         options.removesExpired = settings.main.removesExpired
         options.removalsPerSecond = max(1, settings.main.removalsPerSecondMax / workers)
+        if let account = settings.main.account { options.account = try AccountFile.load(account) }
+        options.sourceHeader = settings.main.sourceHeader.map { SourceHeader(name: $0) }
+        options.natPing =
+            switch settings.natPing {
+            case .off: .off
+            case .crlf: .crlf
+            case .options: .options
+            }
         // Keys spread evenly; a quarter more than a worker's share is never reached by chance.
         let share = settings.limits.bindingsMax / workers
         options.bindingsMax = workers == 1 ? share : share + share / 4 + 64

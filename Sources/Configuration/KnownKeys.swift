@@ -8,7 +8,7 @@ enum KnownKeys {
             "main",
             [
                 "server", "servers", "expires", "own", "ports", "sources", "id", "remove_expired",
-                "removals_per_second",
+                "removals_per_second", "user", "password_file", "source_header",
             ]
         ),
         (
@@ -19,6 +19,7 @@ enum KnownKeys {
             ]
         ),
         ("calls", ["strangers"]),
+        ("nat", ["ping"]),
         ("store", ["path", "size", "durability"]),
         ("limits", ["bindings"]),
         ("counters", ["http"]),

@@ -60,6 +60,9 @@ private struct Draft {
             "main", "id", .word(), standard: .parameter)
         let removesExpired = reader.read("main", "remove_expired", .yesOrNo, standard: true)
         let removals = reader.read("main", "removals_per_second", .whole(1...10_000), standard: 200)
+        let account = reader.readAccount()
+        let sourceHeader = reader.readSourceHeader()
+        let natPing = reader.readNATPing()
         let register = readRegister(isWhole: isWhole, mainExpires: expires)
         let strangers: Placed<Settings.Strangers> = reader.read(
             "calls", "strangers", .word(), standard: .refuse,
@@ -89,9 +92,11 @@ private struct Draft {
             main: .init(
                 server: server.value, expirySeconds: expires.value, own: own.value,
                 ports: ports.value, sources: sources, contactIDPlace: idPlace.value,
-                removesExpired: removesExpired.value, removalsPerSecondMax: removals.value),
+                removesExpired: removesExpired.value, removalsPerSecondMax: removals.value,
+                account: account, sourceHeader: sourceHeader),
             register: register, calls: .init(strangers: strangers.value), store: store,
-            limits: .init(bindingsMax: bindings.value), counters: .init(http: http.value),
+            natPing: natPing, limits: .init(bindingsMax: bindings.value),
+            counters: .init(http: http.value),
             log: .init(format: format.value, level: level.value))
     }
 }

@@ -11,6 +11,7 @@ package struct Settings: Equatable, Sendable {
     package let register: Register
     package let calls: Calls
     package let store: Store
+    package let natPing: NATPing
     package let limits: Limits
     package let counters: Counters
     package let log: Log
@@ -46,6 +47,10 @@ package struct Settings: Equatable, Sendable {
         /// Whether bindings of silent phones are removed at the main registrar.
         package let removesExpired: Bool
         package let removalsPerSecondMax: Int
+        /// Answers challenges to our own removals.
+        package let account: Account?
+        /// The header field that names a request's source to the main registrar.
+        package let sourceHeader: String?
     }
 
     /// Where the contact ID stands in the Contact that the main registrar is given.

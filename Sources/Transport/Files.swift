@@ -14,14 +14,27 @@ package enum Files {
 
     /// All bytes of a file.
     ///
-    /// - Throws: ``TransportError/fileFailed(_:path:errno:)``, or
-    ///   ``TransportError/fileTooLarge(path:bytesMax:)`` beyond `bytesMax`.
+    /// - Parameter isPrivate: whether it is a secret, which only its owner may read.
+    /// - Throws: ``TransportError/fileFailed(_:path:errno:)``,
+    ///   ``TransportError/fileTooLarge(path:bytesMax:)`` beyond `bytesMax`, or
+    ///   ``TransportError/fileNotPrivate(path:mode:)``.
     package static func read(
-        _ path: String, bytesMax: Int = bytesMaxDefault
+        _ path: String, bytesMax: Int = bytesMaxDefault, private isPrivate: Bool = false
     ) throws(TransportError) -> [UInt8] {
         let fd = retrying { unsafe open(path, O_RDONLY | O_CLOEXEC) }
         guard fd >= 0 else { throw .fileFailed(.read, path: path, errno: errno) }
         defer { _ = close(fd) }
+        if isPrivate {
+            var status = stat()
+            // SAFETY: the call fills the structure that it is given.
+            guard unsafe fstat(fd, &status) == 0 else {
+                throw .fileFailed(.read, path: path, errno: errno)
+            }
+            let mode = status.st_mode & 0o7777
+            guard mode == 0o600 || mode == 0o400 else {
+                throw .fileNotPrivate(path: path, mode: mode)
+            }
+        }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65_536)
         let chunkBytes = chunk.count

@@ -18,6 +18,8 @@ package enum TransportError: Error, Equatable, Sendable, CustomStringConvertible
     case notifyFailed(path: String, errno: Int32)
     case fileFailed(Files.Operation, path: String, errno: Int32)
     case fileTooLarge(path: String, bytesMax: Int)
+    /// A secret that others can read.
+    case fileNotPrivate(path: String, mode: UInt32)
     /// A file of the kernel's does not read as documented.
     case unexpectedContent(path: String)
 
@@ -44,6 +46,8 @@ package enum TransportError: Error, Equatable, Sendable, CustomStringConvertible
             "cannot \(operation.rawValue) \(path): \(text(of: errno))"
         case .fileTooLarge(let path, let bytesMax):
             "cannot read \(path): it is larger than \(bytesMax) bytes"
+        case .fileNotPrivate(let path, let mode):
+            "\(path) has mode 0\(String(mode, radix: 8)): others could read it; chmod 0600 or 0400"
         case .unexpectedContent(let path):
             "\(path) does not hold what it is documented to hold"
         }

@@ -43,7 +43,7 @@ struct BadSettingsTests {
         #expect(
             errors(of: toml) == [
                 "f:1:2: unknown section [nod]; sections are [node], [[listen]], [main], "
-                    + "[register], [calls], [store], [limits], [counters], [log]; "
+                    + "[register], [calls], [nat], [store], [limits], [counters], [log]; "
                     + "did you mean [node]?",
                 "f:4:8: node.name is \"edge 1\"; "
                     + "allowed are 1 to 32 letters, digits, \"-\", \"_\" and \".\"",
@@ -56,7 +56,8 @@ struct BadSettingsTests {
                     + "allowed is sip:HOST[:PORT], over UDP; "
                     + "did you mean \"sip:10.0.0.10:5060\"?",
                 "f:13:1: unknown key main.expries; keys of [main] are server, servers, expires, "
-                    + "own, ports, sources, id, remove_expired, removals_per_second; "
+                    + "own, ports, sources, id, remove_expired, removals_per_second, user, "
+                    + "password_file, source_header; "
                     + "did you mean main.expires?",
                 "f:14:11: main.expires is 3600, not a duration; allowed are 1m to 24h, "
                     + "such as \"90s\", \"10m\" or \"1h\"; did you mean \"1h\"?",
@@ -214,6 +215,14 @@ struct BadSettingsTests {
             ("server = 'sip:h'\ninsert = 'path'", "f:5:1: main.insert: not yet; this version rew"),
             ("server = 'sip:h'\nsources = '1.1.1.1'", "f:5:11: main.sources is \"1.1.1.1\", not "),
             ("server = 'sip:h'\nremove_expired = 1", "f:5:18: main.remove_expired is 1, not a tr"),
+            ("server = 'sip:h'\nuser = 'm'", "f:5:8: main.user without main.password_file;"),
+            ("server = 'sip:h'\npassword_file = '/p'", "f:5:17: main.password_file without main.u"),
+            ("server = 'sip:h'\nuser = 'a\"b'\npassword_file = '/p'", "f:5:8: main.user is "),
+            ("server = 'sip:h'\nuser = 'a b'\npassword_file = '/p'", "f:5:8: main.user is "),
+            ("server = 'sip:h'\nsource_header = 'Via'", "f:5:17: main.source_header is \"Via\";"),
+            ("server = 'sip:h'\nsource_header = 'X-'", "f:5:17: main.source_header is \"X-\";"),
+            ("server = 'sip:h'\nsource_header = 'X-A:B'", "f:5:17: main.source_header is \"X-A"),
+            ("server = 'sip:h'\n[nat]\nping = 'yes'", "f:6:8: nat.ping is \"yes\""),
             ("server = 'sip:h'\nremovals_per_second = 0", "f:5:23: main.removals_per_second is 0;"),
         ]
     )

@@ -20,9 +20,11 @@ struct GoodSettingsTests {
                 "listen[0].advertise=", "main.server=sip:pbx.test", "main.expires=1h",
                 "main.own=udp:127.0.0.1:15059", "main.ports=15060-15091", "main.sources=",
                 "main.id=parameter", "main.remove_expired=true", "main.removals_per_second=200",
+                "main.user=", "main.password_file=", "main.source_header=",
                 "register.mode=contact", "register.min_expires=1m", "register.max_expires=10m",
                 "register.default_expires=10m", "register.short=refuse", "register.jitter=0.1",
                 "register.max_contacts=10", "register.in_flight=8", "calls.strangers=refuse",
+                "nat.ping=crlf",
                 "store.path=/var/lib/midreg", "store.size=4GiB", "store.durability=commit",
                 "limits.bindings=1000000", "counters.http=127.0.0.1:9080", "log.format=logfmt",
                 "log.level=info",
@@ -50,6 +52,9 @@ struct GoodSettingsTests {
             sources = ["10.0.0.1", "10.0.0.2:5062", "2001:db8::2", "[2001:db8::3]:5064"]
             id = "user"
             remove_expired = false
+            user = "midreg"
+            password_file = "/p"
+            source_header = "X-Real-Source"
             removals_per_second = 10000
             [register]
             mode = "contact"
@@ -62,6 +67,8 @@ struct GoodSettingsTests {
             in_flight = 1
             [calls]
             strangers = "main"
+            [nat]
+            ping = "options"
             [store]
             path = "state"
             size = "64MiB"
@@ -82,9 +89,11 @@ struct GoodSettingsTests {
                 "main.expires=2h", "main.own=udp:[::]:6000", "main.ports=6001-6004",
                 "main.sources=10.0.0.1 10.0.0.2:5062 [2001:db8::2] [2001:db8::3]:5064",
                 "main.id=user", "main.remove_expired=false", "main.removals_per_second=10000",
+                "main.user=midreg", "main.password_file=/p", "main.source_header=X-Real-Source",
                 "register.mode=contact", "register.min_expires=90s", "register.max_expires=30m",
                 "register.default_expires=5m", "register.short=raise", "register.jitter=0.0",
                 "register.max_contacts=32", "register.in_flight=1", "calls.strangers=main",
+                "nat.ping=options",
                 "store.path=state", "store.size=64MiB", "store.durability=process",
                 "limits.bindings=50000000", "counters.http=", "log.format=json", "log.level=debug",
             ])

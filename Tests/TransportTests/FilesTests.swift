@@ -36,6 +36,24 @@ final class FilesTests {
         return names.sorted()
     }
 
+    @Test(
+        arguments: [
+            (0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false),
+            (0o700, false),
+            (0o444, false), (0o4600, false),
+        ] as [(UInt32, Bool)])
+    func `read a secret only if nobody else can`(mode: UInt32, isRead: Bool) throws {
+        let path = folder + "/key"
+        try Files.write([1, 2, 3], to: path, mode: mode)
+        let secret = try? Files.read(path, private: true)
+        #expect(secret == (isRead ? [1, 2, 3] : nil))
+        if !isRead {
+            #expect(throws: TransportError.fileNotPrivate(path: path, mode: mode)) {
+                try Files.read(path, private: true)
+            }
+        }
+    }
+
     @Test(arguments: [0, 1, 65_536, 200_001])
     func `read back what was written`(count: Int) throws {
         let bytes = Entropy.bytes(count)
