@@ -15,7 +15,9 @@ struct PackedBindingTests {
             && a.ticket == b.ticket && a.deadline == b.deadline && a.mainExpiry == b.mainExpiry
             && a.lastHeard == b.lastHeard && a.arrival == b.arrival
             && a.dirtyUntil == b.dirtyUntil && a.flow == b.flow && a.state == b.state
-            && a.flags == b.flags && a.sequenceRelayed == b.sequenceRelayed
+            && a.flags == b.flags && a.unansweredPings == b.unansweredPings
+            && a.unansweredRemovals == b.unansweredRemovals
+            && a.sequenceRelayed == b.sequenceRelayed
             && a.sequenceHeard == b.sequenceHeard && a.grantedSeconds == b.grantedSeconds
             && a.block == b.block && a.unanswered == b.unanswered
     }
@@ -76,7 +78,15 @@ struct PackedBindingTests {
             $0.flow = Flow(peer: TransportAddress(high: 0, low: 1 << 63, port: 1), socket: 0)
         },
         Case("tombstone") { $0.state = .tombstone },
-        Case("all flags") { $0.flags = Binding.Flags(rawValue: .max) },
+        Case("lost pings") {
+            $0.state = .live
+            $0.unansweredPings = 4
+        },
+        Case("unanswered removals") {
+            $0.state = .lapsed
+            $0.unansweredRemovals = 7
+        },
+        Case("all flags") { $0.flags = Binding.Flags(rawValue: 0x1FFF) },
         Case("CSeq relayed") { $0.sequenceRelayed = .max },
         Case("CSeq heard") { $0.sequenceHeard = .max },
         Case("granted") { $0.grantedSeconds = .max },
@@ -175,7 +185,7 @@ struct PackedBindingTests {
                 }
             binding.flow = Flow(peer: peer, socket: UInt16(random.below(1 << 16)))
             binding.state = Binding.State(rawValue: UInt8(1 + random.below(4))) ?? .live
-            binding.flags = Binding.Flags(rawValue: UInt16(random.below(1 << 16)))
+            binding.flags = Binding.Flags(rawValue: UInt16(random.below(1 << 13)))
             binding.sequenceRelayed = Binding.half(word())
             binding.sequenceHeard = Binding.half(word())
             binding.grantedSeconds = Binding.half(word())
