@@ -77,9 +77,10 @@ struct Plan {
             ownAddresses: OwnAddresses(
                 sockets.filter { $0.role != .own }.flatMap { [$0.local, $0.advertised] }),
             contact: MainContact(
-                placement: settings.main.contactIDPlace == .user ? .user : .parameter,
-                advertised: facing.advertised))
+                placement: Self.placement(settings.main), advertised: facing.advertised))
         options.workers = workers
+        options.mode = Self.mode(settings.register.mode)
+        options.domains = settings.domains.map { .init($0.name, Self.mode($0.mode)) }
         options.mainSeconds = settings.main.expirySeconds
         options.minSeconds = settings.register.minExpirySeconds
         options.maxSeconds = settings.register.maxExpirySeconds
@@ -87,6 +88,7 @@ struct Plan {
         options.refusesShort = settings.register.short == .refuse
         options.jitter = settings.register.jitter
         options.contactsMax = settings.register.contactsMax
+        options.overflow = settings.register.whenFull == .replace ? .replaceOldest : .refuse
         options.inFlightMax = settings.register.inFlightMax
         options.strangers = settings.calls.strangers == .main ? .main : .refuse
         options.removesExpired = settings.main.removesExpired
@@ -103,6 +105,22 @@ struct Plan {
         let share = settings.limits.bindingsMax / workers
         options.bindingsMax = workers == 1 ? share : share + share / 4 + 64
         self.options = options
+    }
+
+    private static func placement(_ main: Settings.Main) -> MainContact.Placement {
+        switch (main.insertion, main.contactIDPlace) {
+        case (.path, _): .path
+        case (.contact, .user): .user
+        case (.contact, .parameter): .parameter
+        }
+    }
+
+    private static func mode(_ mode: Settings.Mode) -> RegistrationMode {
+        switch mode {
+        case .contact: .throttleByContact
+        case .aor: .throttleByAOR
+        case .mirror: .mirror
+        }
     }
 
     private static func resolve(_ server: MainServer) throws(ApplianceError) -> [TransportAddress] {

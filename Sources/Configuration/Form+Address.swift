@@ -102,6 +102,44 @@ extension Form where Value == ClosedRange<UInt16> {
     }
 }
 
+extension Form where Value == String {
+    /// The domain of an address of record, as it stands in the canonical one: a host in lower case,
+    /// with a port if it is not 5060.
+    static let domain: Form = {
+        let allowed =
+            "allowed is the host of an address of record, such as \"example.com\", with a port or without"
+        return .text(allowed) { text in
+            let (host, portText) = splitPort(text)
+            if text.lowercased().hasPrefix("sip:") || text.utf8.contains(UInt8(ascii: "@")) {
+                let last = String(text.split(separator: "@").last ?? "")
+                let bare = last.lowercased().hasPrefix("sip:") ? String(last.dropFirst(4)) : last
+                let meant = isHostName(bare) ? "\"\(bare.lowercased())\"" : nil
+                return .failure(
+                    Fault("is \(quoted(text)), no domain", allowed: allowed, suggesting: meant))
+            }
+            let port = portText.map { portNumber($0) } ?? 5060
+            guard let port else {
+                return .failure(
+                    Fault("is \(quoted(text)), no port from 1 to 65535", allowed: allowed))
+            }
+            let suffix = port == 5060 ? "" : ":\(port)"
+            if let address = TransportAddress(host: Array(host.utf8).span, port: port) {
+                if !address.isIPv4, !host.hasPrefix("[") {
+                    return .failure(
+                        Fault(
+                            "is \(quoted(text)), without brackets", allowed: allowed,
+                            suggesting: "\"\(address.hostText)\""))
+                }
+                return .success(address.hostText + suffix)
+            }
+            guard isHostName(host) else {
+                return .failure(Fault("is \(quoted(text)), no domain", allowed: allowed))
+            }
+            return .success(host.lowercased() + suffix)
+        }
+    }()
+}
+
 /// Says what is wrong with a text that is no address: a name, a bad port, or IPv6 without brackets.
 private func notAnAddress(
     _ text: String, shown: String, port: UInt16?, allowed: String

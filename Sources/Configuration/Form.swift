@@ -123,16 +123,13 @@ extension Form where Value == Bool {
 }
 
 extension Form where Value: CaseIterable & RawRepresentable, Value.RawValue == String {
-    /// One of a few words. `later` are words that stand in the plan and not yet in the program.
-    static func word(later: [String] = [], because: String = "") -> Form {
+    /// One of a few words.
+    static func word() -> Form {
         let words = Value.allCases.map(\.rawValue)
         let list = words.map { "\"\($0)\"" }.joined(separator: ", ")
-        let allowed = words.count == 1 ? "allowed is \(list)" : "allowed are \(list)"
+        let allowed = "allowed are \(list)"
         return .text(allowed) { text in
             if let value = Value(rawValue: text) { return .success(value) }
-            if later.contains(text) {
-                return .failure(Fault("is \(quoted(text)): not yet: \(because)", allowed: allowed))
-            }
             let near = suggestion(for: text, among: words).map { "\"\($0)\"" }
             return .failure(Fault("is \(quoted(text))", allowed: allowed, suggesting: near))
         }

@@ -7,17 +7,18 @@ enum KnownKeys {
         (
             "main",
             [
-                "server", "servers", "expires", "own", "ports", "sources", "id", "remove_expired",
-                "removals_per_second", "user", "password_file", "source_header",
+                "server", "servers", "expires", "own", "ports", "sources", "insert", "id",
+                "remove_expired", "removals_per_second", "user", "password_file", "source_header",
             ]
         ),
         (
             "register",
             [
                 "mode", "min_expires", "max_expires", "default_expires", "short", "jitter",
-                "max_contacts", "in_flight",
+                "max_contacts", "when_full", "in_flight",
             ]
         ),
+        ("domain", ["name", "mode"]),
         ("calls", ["strangers"]),
         ("nat", ["ping"]),
         ("store", ["path", "size", "durability"]),
@@ -25,6 +26,9 @@ enum KnownKeys {
         ("counters", ["http"]),
         ("log", ["format", "level"]),
     ]
+
+    /// Sections that may stand more than once.
+    static let repeated: Set<String> = ["listen", "domain"]
 
     static var sectionNames: [String] { sections.map(\.name) }
 
@@ -34,7 +38,7 @@ enum KnownKeys {
 
     /// How a section is written.
     static func header(_ section: String) -> String {
-        section == "listen" ? "[[listen]]" : "[\(section)]"
+        repeated.contains(section) ? "[[\(section)]]" : "[\(section)]"
     }
 
     /// Keys of later versions, with what this one does instead.
@@ -45,7 +49,6 @@ enum KnownKeys {
         "listen.wss": "this version listens on UDP only",
         "listen.cert": "this version listens on UDP only",
         "listen.key": "this version listens on UDP only",
-        "main.insert": "this version rewrites the Contact",
         "main.probe": "this version does not probe the main registrar",
         "register.absorb": "this version trusts a binding's flow",
         "register.nat_expires": "this version grants every phone alike",

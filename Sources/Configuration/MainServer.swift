@@ -81,7 +81,7 @@ private func bareIPv6(_ address: TransportAddress) -> String {
 }
 
 /// The host and what stands behind its colon; an IPv6 address keeps its brackets.
-private func splitPort(_ text: String) -> (host: String, port: String?) {
+func splitPort(_ text: String) -> (host: String, port: String?) {
     let bytes = Array(text.utf8)
     guard let colon = bytes.lastIndex(of: UInt8(ascii: ":")) else { return (text, nil) }
     if let bracket = bytes.lastIndex(of: UInt8(ascii: "]")) {
@@ -104,7 +104,7 @@ func portNumber(_ text: some StringProtocol) -> UInt16? {
 
 /// RFC 3261 §25.1 `hostname`, underscores allowed; a last label of digits would be an address gone
 /// wrong, such as 10.0.0.256.
-private func isHostName(_ text: String) -> Bool {
+func isHostName(_ text: String) -> Bool {
     guard text.utf8.count <= 253 else { return false }
     let labels = text.split(separator: ".", omittingEmptySubsequences: false)
     for label in labels {

@@ -17,6 +17,7 @@ extension Settings {
             ("main.own", "udp:" + main.own.text),
             ("main.ports", "\(main.ports.lowerBound)-\(main.ports.upperBound)"),
             ("main.sources", main.sources.map(Settings.sourceText).joined(separator: " ")),
+            ("main.insert", main.insertion.rawValue),
             ("main.id", main.contactIDPlace.rawValue),
             ("main.remove_expired", String(main.removesExpired)),
             ("main.removals_per_second", String(main.removalsPerSecondMax)),
@@ -30,7 +31,14 @@ extension Settings {
             ("register.short", register.short.rawValue),
             ("register.jitter", "\(register.jitter)"),
             ("register.max_contacts", String(register.contactsMax)),
+            ("register.when_full", register.whenFull.rawValue),
             ("register.in_flight", String(register.inFlightMax)),
+        ]
+        for (number, domain) in domains.enumerated() {
+            lines.append(("domain[\(number)].name", domain.name))
+            lines.append(("domain[\(number)].mode", domain.mode.rawValue))
+        }
+        lines += [
             ("calls.strangers", calls.strangers.rawValue),
             ("nat.ping", natPing.rawValue),
             ("store.path", store.path),

@@ -38,6 +38,8 @@ private struct Draft {
 
     var reader: SettingsReader
     let overrides: SettingsOverrides
+    /// Where throttling by address of record is asked for, the first place.
+    var aorModePlace: Complaint.Place?
 
     /// Reads every key, then checks them against each other; `nil` if a needed one is missing.
     ///
@@ -56,6 +58,8 @@ private struct Draft {
             flag: ("--main-ports", overrides.mainPorts))
         let own = readOwn(listeners: listeners, server: server)
         let sources = readSources()
+        let insertion: Placed<Settings.Insertion> = reader.read(
+            "main", "insert", .word(), standard: .contact)
         let idPlace: Placed<Settings.ContactIDPlace> = reader.read(
             "main", "id", .word(), standard: .parameter)
         let removesExpired = reader.read("main", "remove_expired", .yesOrNo, standard: true)
@@ -63,7 +67,8 @@ private struct Draft {
         let account = reader.readAccount()
         let sourceHeader = reader.readSourceHeader()
         let natPing = reader.readNATPing()
-        let register = readRegister(isWhole: isWhole, mainExpires: expires)
+        let domains = readDomains(isWhole: isWhole)
+        let register = readRegister(isWhole: isWhole, mainExpires: expires, domains: domains)
         let strangers: Placed<Settings.Strangers> = reader.read(
             "calls", "strangers", .word(), standard: .refuse,
             flag: ("--strangers", overrides.strangers))
@@ -84,6 +89,8 @@ private struct Draft {
             checkLoop(listeners: listeners, server: server)
             checkFamily(own: own, server: server)
             checkWorkers(workers, ports: ports)
+            checkInsertion(insertion, idPlace: idPlace)
+            checkAORMode()
         }
         guard let server, server.isSound, !listeners.isEmpty else { return nil }
         return Settings(
@@ -91,11 +98,12 @@ private struct Draft {
             listeners: listeners.map(\.listener),
             main: .init(
                 server: server.value, expirySeconds: expires.value, own: own.value,
-                ports: ports.value, sources: sources, contactIDPlace: idPlace.value,
-                removesExpired: removesExpired.value, removalsPerSecondMax: removals.value,
-                account: account, sourceHeader: sourceHeader),
-            register: register, calls: .init(strangers: strangers.value), store: store,
-            natPing: natPing, limits: .init(bindingsMax: bindings.value),
+                ports: ports.value, sources: sources, insertion: insertion.value,
+                contactIDPlace: idPlace.value, removesExpired: removesExpired.value,
+                removalsPerSecondMax: removals.value, account: account,
+                sourceHeader: sourceHeader),
+            register: register, domains: domains, calls: .init(strangers: strangers.value),
+            store: store, natPing: natPing, limits: .init(bindingsMax: bindings.value),
             counters: .init(http: http.value),
             log: .init(format: format.value, level: level.value))
     }
@@ -112,12 +120,12 @@ extension Draft {
 
     private mutating func readListeners(isWhole: Bool) -> [PlacedListener] {
         var fromFile: [PlacedListener] = []
-        for (number, table) in reader.listenTables.enumerated() {
+        for (number, table) in reader.tables("listen").enumerated() {
             let item = reader.document.items[table]
             let name = "listen[\(number)]"
             if number == Settings.listenersMax {
                 reader.complain(
-                    at: reader.place(item.place), "\(reader.listenTables.count) listeners",
+                    at: reader.place(item.place), "\(reader.tables("listen").count) listeners",
                     allowed: "allowed are at most \(Settings.listenersMax)")
             }
             let udp = reader.read(
@@ -149,7 +157,7 @@ extension Draft {
                     name: name))
         }
         guard overrides.listen.isEmpty else { return readListenFlags() }
-        if reader.listenTables.isEmpty, isWhole {
+        if reader.tables("listen").isEmpty, isWhole {
             reader.complain(
                 at: reader.place(ofSection: "listen", flag: "--listen"), "no listener",
                 allowed: "give [[listen]] udp = \"ADDR:PORT\" or --listen udp:ADDR:PORT")
@@ -259,12 +267,11 @@ extension Draft {
     }
 
     private mutating func readRegister(
-        isWhole: Bool, mainExpires: Placed<UInt32>
+        isWhole: Bool, mainExpires: Placed<UInt32>, domains: [Settings.Domain]
     ) -> Settings.Register {
-        let later = "this version throttles by contact"
         let mode: Placed<Settings.Mode> = reader.read(
-            "register", "mode", .word(later: ["mirror", "aor"], because: later), standard: .contact,
-            flag: ("--mode", overrides.mode))
+            "register", "mode", .word(), standard: .contact, flag: ("--mode", overrides.mode))
+        if mode.value == .aor { aorModePlace = mode.place }
         // A registrar may not refuse an hour or more as too brief (RFC 3261 §10.3 step 7).
         let shortest = reader.read("register", "min_expires", .seconds(1...3_600), standard: 60)
         let longest = reader.read("register", "max_expires", .seconds(1...86_400), standard: 600)
@@ -274,6 +281,8 @@ extension Draft {
             "register", "short", .word(), standard: .refuse)
         let jitter = reader.read("register", "jitter", .share(0...0.5), standard: 0.1)
         let contacts = reader.read("register", "max_contacts", .whole(1...32), standard: 10)
+        let whenFull: Placed<Settings.WhenFull> = reader.read(
+            "register", "when_full", .word(), standard: .refuse)
         let inFlight = reader.read("register", "in_flight", .whole(1...64), standard: 8)
 
         if isWhole, shortest.isSound, longest.isSound {
@@ -297,12 +306,51 @@ extension Draft {
                         + "\(durationText(seconds: longest.value)), "
                         + "between min_expires and max_expires")
             }
-            if isOrdered, mainExpires.isSound { checkLead(longest: longest, main: mainExpires) }
+            // Where every REGISTER is relayed, nothing is meant to be absorbed.
+            let absorbs = mode.value != .mirror || domains.contains { $0.mode != .mirror }
+            if isOrdered, mainExpires.isSound, mode.isSound, absorbs {
+                checkLead(longest: longest, main: mainExpires)
+            }
         }
         return Settings.Register(
             mode: mode.value, minExpirySeconds: shortest.value, maxExpirySeconds: longest.value,
             defaultExpirySeconds: usual.value, short: short.value, jitter: jitter.value,
-            contactsMax: contacts.value, inFlightMax: inFlight.value)
+            contactsMax: contacts.value, whenFull: whenFull.value, inFlightMax: inFlight.value)
+    }
+
+    private mutating func readDomains(isWhole: Bool) -> [Settings.Domain] {
+        let tables = reader.tables("domain")
+        var domains: [Settings.Domain] = []
+        var lines: [String: Int] = [:]
+        for (number, table) in tables.enumerated() {
+            let head = reader.document.items[table].place
+            if number == Settings.domainsMax {
+                reader.complain(
+                    at: reader.place(head), "\(tables.count) domains",
+                    allowed: "allowed are at most \(Settings.domainsMax)")
+            }
+            let name = reader.read("name", of: table, named: "domain.name", .domain, standard: "")
+            let mode: Placed<Settings.Mode> = reader.read(
+                "mode", of: table, named: "domain.mode", .word(), standard: .contact)
+            for (key, place) in [("name", name.place), ("mode", mode.place)] where place == nil {
+                guard isWhole else { continue }
+                let example = key == "name" ? "example.com" : "aor"
+                reader.complain(
+                    at: reader.place(head), "a domain without \(key)",
+                    allowed: "write \(key) = \"\(example)\"")
+            }
+            if mode.isSound, mode.value == .aor { aorModePlace = aorModePlace ?? mode.place }
+            guard name.isSound, let place = name.place else { continue }
+            if let line = lines[name.value] {
+                reader.complain(
+                    at: place, "domain.name \(quoted(name.value)) stands in line \(line) already",
+                    allowed: "a domain has one mode")
+                continue
+            }
+            if case .file(_, let line, _) = place { lines[name.value] = line }
+            domains.append(.init(name: name.value, mode: mode.value))
+        }
+        return domains
     }
 
     private mutating func readStore() -> Settings.Store {
@@ -389,6 +437,24 @@ extension Draft {
             "\(workers.value) workers share the \(ports.value.count) ports of main.ports "
                 + text(ports.value),
             allowed: "every worker wants a port of its own")
+    }
+
+    private mutating func checkAORMode() {
+        guard let aorModePlace else { return }
+        reader.warn(
+            at: aorModePlace, "mode \"aor\" is not for every main registrar",
+            advice: "one that tells contacts apart by Call-ID (FreeSWITCH multiple-registrations, "
+                + "OpenSIPS matching_mode 1) keeps a row for each phone and calls the one contact "
+                + "as often")
+    }
+
+    private mutating func checkInsertion(
+        _ insertion: Placed<Settings.Insertion>, idPlace: Placed<Settings.ContactIDPlace>
+    ) {
+        guard insertion.isSound, insertion.value == .path, let place = idPlace.place else { return }
+        reader.warn(
+            at: place, "main.id is of no use beside main.insert \"path\"",
+            advice: "the main registrar is given the phone's own Contact, without a contact ID")
     }
 
     /// A grant that ends no sooner than the main registrar's lifetime leaves nothing to absorb.

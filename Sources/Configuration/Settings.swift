@@ -9,6 +9,8 @@ package struct Settings: Equatable, Sendable {
     package let listeners: [Listener]
     package let main: Main
     package let register: Register
+    /// Domains with a mode of their own, at most ``domainsMax``; no two of one name.
+    package let domains: [Domain]
     package let calls: Calls
     package let store: Store
     package let natPing: NATPing
@@ -43,6 +45,8 @@ package struct Settings: Equatable, Sendable {
         package let ports: ClosedRange<UInt16>
         /// Who else counts as the main side. Port 0 stands for every port of the address.
         package let sources: [TransportAddress]
+        package let insertion: Insertion
+        /// Of no use where the insertion is a Path.
         package let contactIDPlace: ContactIDPlace
         /// Whether bindings of silent phones are removed at the main registrar.
         package let removesExpired: Bool
@@ -51,6 +55,14 @@ package struct Settings: Equatable, Sendable {
         package let account: Account?
         /// The header field that names a request's source to the main registrar.
         package let sourceHeader: String?
+    }
+
+    /// How the main registrar's calls find back to us, where each phone has a contact there.
+    package enum Insertion: String, CaseIterable, Sendable {
+        /// Our Contact in place of the phone's.
+        case contact
+        /// The phone's own Contact, and a Path (RFC 3327).
+        case path
     }
 
     /// Where the contact ID stands in the Contact that the main registrar is given.
@@ -72,12 +84,34 @@ package struct Settings: Equatable, Sendable {
         package let jitter: Double
         /// Per address of record, 1…32.
         package let contactsMax: Int
+        package let whenFull: WhenFull
         /// Relayed REGISTERs of one address of record without an answer yet, 1…64.
         package let inFlightMax: Int
     }
 
+    /// How much of registering is kept from the main registrar.
     package enum Mode: String, CaseIterable, Sendable {
+        /// Refreshes, contact by contact.
         case contact
+        /// Refreshes, and all contacts but one for each address of record.
+        case aor
+        /// Nothing: every REGISTER is relayed.
+        case mirror
+    }
+
+    /// What becomes of a new contact when its address of record has as many as it may have.
+    package enum WhenFull: String, CaseIterable, Sendable {
+        /// 403 Forbidden.
+        case refuse
+        /// It takes the place of the contact that was heard of least lately.
+        case replace
+    }
+
+    /// `[[domain]]`
+    package struct Domain: Equatable, Sendable {
+        /// As it stands in a canonical address of record: lower case, with a port if one is written.
+        package let name: String
+        package let mode: Mode
     }
 
     /// What becomes of a REGISTER that asks for less than the shortest expiry.
@@ -148,6 +182,8 @@ package struct Settings: Equatable, Sendable {
 extension Settings {
     /// Listeners that one node may have.
     package static let listenersMax = 8
+    /// Domains that may have a mode of their own.
+    package static let domainsMax = 256
     /// Workers that one node may have.
     package static let workersMax = 64
     /// Ports towards the main registrar: more than workers, so that their number may change.

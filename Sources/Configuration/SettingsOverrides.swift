@@ -8,7 +8,7 @@ package struct SettingsOverrides: Equatable, Sendable {
     package var state: String?
     /// `--counters ADDR:PORT`
     package var counters: String?
-    /// `--mode contact`
+    /// `--mode contact|aor|mirror`
     package var mode: String?
     /// `--workers N`
     package var workers: String?

@@ -4,9 +4,10 @@ struct SettingsReader {
     let file: String
     private(set) var errors: [Complaint] = []
     private(set) var warnings: [Complaint] = []
-    /// The table of each section that is there; listeners apart, since they repeat.
+    /// The table of each section that stands once.
     private var sections: [String: Int] = [:]
-    private(set) var listenTables: [Int] = []
+    /// The tables of the others, in their order.
+    private var tables: [String: [Int]] = [:]
 
     /// A value with the place it was read from.
     struct Placed<Value> {
@@ -88,6 +89,9 @@ struct SettingsReader {
         return elements
     }
 
+    /// The tables of a section that may repeat.
+    func tables(_ section: String) -> [Int] { tables[section] ?? [] }
+
     /// The index of a key's value in a section that stands once.
     func item(_ section: String, _ key: String) -> Int? {
         sections[section].flatMap { document.child(key, of: $0) }
@@ -125,7 +129,7 @@ extension SettingsReader {
         complain(
             at: place(fault.place), printable(fault.what),
             allowed: isTwice
-                ? "each key and section stands once, only [[listen]] repeats"
+                ? "each key and section stands once, only [[listen]] and [[domain]] repeat"
                 : "a line is [section], key = value or # comment, with text in quotes")
     }
 
@@ -138,36 +142,43 @@ extension SettingsReader {
                 continue
             }
             switch item.value {
-            case .table where name == "listen":
+            case .table where KnownKeys.repeated.contains(name):
                 complain(
-                    at: place(item.place), "[listen] stands once",
-                    allowed: "every listener is a [[listen]] of its own", suggesting: "[[listen]]")
-                listenTables = [index]
+                    at: place(item.place), "[\(name)] stands once",
+                    allowed: ownSection(name), suggesting: KnownKeys.header(name))
+                tables[name] = [index]
             case .table:
                 sections[name] = index
-            case .array where name == "listen":
-                findListeners(in: index)
+            case .array where KnownKeys.repeated.contains(name):
+                findTables(of: name, in: index)
             default:
                 let header = KnownKeys.header(name)
                 let shown = item.value == .array ? "repeats" : "is no section"
                 complain(
                     at: place(item.keyPlace), "\(name) \(shown)",
-                    allowed: "it stands once, as \(header)", suggesting: header)
+                    allowed: KnownKeys.repeated.contains(name)
+                        ? ownSection(name) : "it stands once, as \(header)", suggesting: header)
             }
         }
         for (name, table) in sections { checkKeys(of: table, in: name) }
-        for table in listenTables { checkKeys(of: table, in: "listen") }
+        for (name, tables) in tables {
+            for table in tables { checkKeys(of: table, in: name) }
+        }
     }
 
-    private mutating func findListeners(in array: Int) {
+    private func ownSection(_ name: String) -> String {
+        "every \(name == "listen" ? "listener" : name) is a \(KnownKeys.header(name)) of its own"
+    }
+
+    private mutating func findTables(of name: String, in array: Int) {
         for element in document.children(of: array) {
             let item = document.items[element]
             if item.value == .table {
-                listenTables.append(element)
+                tables[name, default: []].append(element)
             } else {
                 complain(
-                    at: place(item.place), "listen holds \(Written.toml(item.value).shown)",
-                    allowed: "every listener is a [[listen]] of its own", suggesting: "[[listen]]")
+                    at: place(item.place), "\(name) holds \(Written.toml(item.value).shown)",
+                    allowed: ownSection(name), suggesting: KnownKeys.header(name))
             }
         }
     }

@@ -52,7 +52,7 @@ struct SettingsFlags: ParsableArguments {
     @Option(name: .long, help: "Where the counters are served: ADDR:PORT, loopback only.")
     var counters: String?
 
-    @Option(name: .long, help: "How to throttle: contact.")
+    @Option(name: .long, help: "How to throttle: contact, aor or mirror.")
     var mode: String?
 
     @Option(name: .long, help: "Worker threads; 0 is one per core.")

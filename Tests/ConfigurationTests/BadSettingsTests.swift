@@ -30,7 +30,7 @@ struct BadSettingsTests {
             expires = 3600
             sources = ["10.0.0.1", "nowhere.test", 7]
             [register]
-            mode = "aor"
+            mode = "aot"
             short = "refused"
             jitter = 0.6
             [store]
@@ -43,7 +43,7 @@ struct BadSettingsTests {
         #expect(
             errors(of: toml) == [
                 "f:1:2: unknown section [nod]; sections are [node], [[listen]], [main], "
-                    + "[register], [calls], [nat], [store], [limits], [counters], [log]; "
+                    + "[register], [[domain]], [calls], [nat], [store], [limits], [counters], [log]; "
                     + "did you mean [node]?",
                 "f:4:8: node.name is \"edge 1\"; "
                     + "allowed are 1 to 32 letters, digits, \"-\", \"_\" and \".\"",
@@ -56,15 +56,15 @@ struct BadSettingsTests {
                     + "allowed is sip:HOST[:PORT], over UDP; "
                     + "did you mean \"sip:10.0.0.10:5060\"?",
                 "f:13:1: unknown key main.expries; keys of [main] are server, servers, expires, "
-                    + "own, ports, sources, id, remove_expired, removals_per_second, user, "
+                    + "own, ports, sources, insert, id, remove_expired, removals_per_second, user, "
                     + "password_file, source_header; "
                     + "did you mean main.expires?",
                 "f:14:11: main.expires is 3600, not a duration; allowed are 1m to 24h, "
                     + "such as \"90s\", \"10m\" or \"1h\"; did you mean \"1h\"?",
                 "f:15:24: main.sources is \"nowhere.test\": not yet: a name; " + address,
                 "f:15:40: main.sources is 7, not text in quotes; " + address,
-                "f:17:8: register.mode is \"aor\": not yet: this version throttles by contact; "
-                    + "allowed is \"contact\"",
+                "f:17:8: register.mode is \"aot\"; allowed are \"contact\", \"aor\", \"mirror\"; "
+                    + "did you mean \"aor\"?",
                 "f:18:9: register.short is \"refused\"; allowed are \"refuse\", \"raise\"; "
                     + "did you mean \"refuse\"?",
                 "f:19:10: register.jitter is 0.6; allowed are 0.0 to 0.5",
@@ -116,8 +116,43 @@ struct BadSettingsTests {
             ("[trace]\nhep = 'x'", "f:7:2: [trace]: not yet; this version does not trace"),
             ("['a\\nb']\nx = 1", "f:7:2: unknown section [\"a\\nb\"];"),
             ("strangers = 'main'", "f:7:1: unknown key register.strangers;"),
-            ("mode = 'mirror'", "f:7:8: register.mode is \"mirror\": not yet: this version thrott"),
-            ("mode = 'contct'", "f:7:8: register.mode is \"contct\"; allowed is \"contact\"; did "),
+            (
+                "mode = 'contct'",
+                "f:7:8: register.mode is \"contct\"; allowed are \"contact\", \"aor"
+            ),
+            ("when_full = 'rplace'", "f:7:13: register.when_full is \"rplace\"; allowed are"),
+            (
+                "[domain]\nname = 'a.test'\nmode = 'aor'",
+                "f:7:1: [domain] stands once; every domain"
+            ),
+            ("[[domain]]\nname = 'a.test'", "f:7:1: a domain without mode; write mode = \"aor\""),
+            ("[[domain]]\nmode = 'aor'", "f:7:1: a domain without name; write name = \"example.co"),
+            (
+                "[[domain]]\nname = 'sip:x@A.test'\nmode = 'aor'",
+                "f:8:8: domain.name is \"sip:x@A.test\", no domain;"
+            ),
+            (
+                "[[domain]]\nname = 'a.test:0'\nmode = 'aor'",
+                "f:8:8: domain.name is \"a.test:0\", no port from 1 to 65535;"
+            ),
+            (
+                "[[domain]]\nname = '::1'\nmode = 'aor'",
+                "f:8:8: domain.name is \"::1\", without brackets;"
+            ),
+            ("[[domain]]\nname = '10.0.0.256'\nmode = 'aor'", "f:8:8: domain.name is \"10.0.0.256"),
+            (
+                "[[domain]]\nname = 'a.test'\nmode = 'aors'",
+                "f:9:8: domain.mode is \"aors\"; allowed are \"contact\", \"aor\", \"mirror\"; did"
+            ),
+            (
+                "[[domain]]\nname='a.test'\nmode='aor'\n[[domain]]\nname='A.test:5060'\nmode='aor'",
+                "f:11:6: domain.name \"a.test\" stands in line 8 already; a domain has one mode"
+            ),
+            (
+                "[[domain]]\nname = 'a.test'\nmod = 'aor'\nmode = 'aor'",
+                "f:9:1: unknown key domain.mod; keys of [[domain]] are name, mode; did you mean"
+            ),
+            ("[[domian]]\nname = 'a.test'", "f:7:3: unknown section [domian];"),
             ("min_expires = '11m'", "f:6:15: register.min_expires 11m is above register.max_expir"),
             (
                 "min_expires = '61m'",
@@ -212,7 +247,7 @@ struct BadSettingsTests {
             ("server = 'sip:h'\nexpires = '59s'", "f:5:11: main.expires is \"59s\"; allowed are 1"),
             ("server = 'sip:h'\nexpires = '86401s'", "f:5:11: main.expires is \"86401s\"; allowed"),
             ("server = 'sip:h'\nid = 'path'", "f:5:6: main.id is \"path\"; allowed are \"paramet"),
-            ("server = 'sip:h'\ninsert = 'path'", "f:5:1: main.insert: not yet; this version rew"),
+            ("server = 'sip:h'\ninsert = 'paths'", "f:5:10: main.insert is \"paths\"; allowed are"),
             ("server = 'sip:h'\nsources = '1.1.1.1'", "f:5:11: main.sources is \"1.1.1.1\", not "),
             ("server = 'sip:h'\nremove_expired = 1", "f:5:18: main.remove_expired is 1, not a tr"),
             ("server = 'sip:h'\nuser = 'm'", "f:5:8: main.user without main.password_file;"),
@@ -240,6 +275,15 @@ struct BadSettingsTests {
         #expect(errors(of: toml) == [])
         toml += "[[listen]]\nudp = '192.0.2.9:5060'\n"
         #expect(errors(of: toml) == ["f:18:1: 9 listeners; allowed are at most 8"])
+    }
+
+    @Test
+    func `take at most 256 domains`() {
+        var toml = "listen = [{udp = '192.0.2.1:5060'}]\nmain.server = 'sip:h'\n"
+        for number in 1...256 { toml += "[[domain]]\nname = 'd\(number).test'\nmode = 'aor'\n" }
+        #expect(errors(of: toml) == [])
+        toml += "[[domain]]\nname = 'e.test'\nmode = 'aor'\n"
+        #expect(errors(of: toml) == ["f:771:1: 257 domains; allowed are at most 256"])
     }
 
     @Test
@@ -374,6 +418,51 @@ struct WarningTests {
                 "f:6:15: a phone that asks for register.max_expires 1h is never absorbed; "
                     + "with main.expires 1h a refresh is absorbed below 57m"
             ])
+    }
+
+    @Test(
+        arguments: [
+            ("mode = 'mirror'", false), ("mode = 'contact'", true),
+            ("mode = 'mirror'\n[[domain]]\nname = 'a.test'\nmode = 'contact'", true),
+            ("mode = 'mirror'\n[[domain]]\nname = 'a.test'\nmode = 'aor'", true),
+            ("mode = 'mirror'\n[[domain]]\nname = 'a.test'\nmode = 'mirror'", false),
+        ]
+    )
+    func `say nothing of the lead where every REGISTER is meant to be relayed`(
+        lines: String, warns: Bool
+    ) {
+        let toml = leastText.replacing("10m", with: "1h") + lines
+        let loaded = Settings.load(toml: toml, file: "f")
+        #expect(loaded.errors.map(\.text) == [])
+        let heads = loaded.warnings.map { $0.what.prefix(7) }
+        #expect(heads.filter { $0 != "mode \"a" } == (warns ? ["a phone"] : []))
+    }
+
+    @Test(
+        arguments: [
+            ("mode = 'aor'", "f:7:8"), ("mode = 'contact'", nil),
+            ("[[domain]]\nname='b'\nmode='mirror'\n[[domain]]\nname='c'\nmode='aor'", "f:12:6"),
+            ("mode = 'aor'\n[[domain]]\nname='b'\nmode='aor'", "f:7:8"),
+        ] as [(String, String?)]
+    )
+    func `say once for which main registrars one contact is none`(lines: String, place: String?) {
+        let loaded = Settings.load(toml: leastText + lines, file: "f")
+        #expect(loaded.settings != nil)
+        let text = place.map { ["\($0): mode \"aor\" is not for every main registrar; one that"] }
+        #expect(loaded.warnings.map { String($0.text.prefix(text?[0].count ?? 0)) } == text ?? [])
+    }
+
+    @Test
+    func `name a place for the contact ID where there is none`() {
+        let lines = "insert = 'path'\nid = 'user'\n[register]"
+        let toml = leastText.replacing("[register]", with: lines)
+        #expect(
+            Settings.load(toml: toml, file: "f").warnings.map(\.text) == [
+                "f:6:6: main.id is of no use beside main.insert \"path\"; "
+                    + "the main registrar is given the phone's own Contact, without a contact ID"
+            ])
+        let contact = toml.replacing("'path'", with: "'contact'")
+        #expect(Settings.load(toml: contact, file: "f").warnings.isEmpty)
     }
 
     @Test

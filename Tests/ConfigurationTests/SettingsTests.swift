@@ -19,12 +19,13 @@ struct GoodSettingsTests {
                 "node.name=midreg", "node.workers=0", "listen[0].udp=127.0.0.1:5060",
                 "listen[0].advertise=", "main.server=sip:pbx.test", "main.expires=1h",
                 "main.own=udp:127.0.0.1:15059", "main.ports=15060-15091", "main.sources=",
-                "main.id=parameter", "main.remove_expired=true", "main.removals_per_second=200",
+                "main.insert=contact", "main.id=parameter", "main.remove_expired=true",
+                "main.removals_per_second=200",
                 "main.user=", "main.password_file=", "main.source_header=",
                 "register.mode=contact", "register.min_expires=1m", "register.max_expires=10m",
                 "register.default_expires=10m", "register.short=refuse", "register.jitter=0.1",
-                "register.max_contacts=10", "register.in_flight=8", "calls.strangers=refuse",
-                "nat.ping=crlf",
+                "register.max_contacts=10", "register.when_full=refuse", "register.in_flight=8",
+                "calls.strangers=refuse", "nat.ping=crlf",
                 "store.path=/var/lib/midreg", "store.size=4GiB", "store.durability=commit",
                 "limits.bindings=1000000", "counters.http=127.0.0.1:9080", "log.format=logfmt",
                 "log.level=info",
@@ -50,6 +51,7 @@ struct GoodSettingsTests {
             own = "udp:[::]:6000"
             ports = "6001-6004"
             sources = ["10.0.0.1", "10.0.0.2:5062", "2001:db8::2", "[2001:db8::3]:5064"]
+            insert = "path"
             id = "user"
             remove_expired = false
             user = "midreg"
@@ -57,14 +59,24 @@ struct GoodSettingsTests {
             source_header = "X-Real-Source"
             removals_per_second = 10000
             [register]
-            mode = "contact"
+            mode = "mirror"
             min_expires = "90s"
             max_expires = "30m"
             default_expires = "5m"
             short = "raise"
             jitter = 0
             max_contacts = 32
+            when_full = "replace"
             in_flight = 1
+            [[domain]]
+            name = "Example.TEST"
+            mode = "aor"
+            [[domain]]
+            name = "[2001:DB8::0:1]:5070"
+            mode = "contact"
+            [[domain]]
+            name = "pbx_1:5060"
+            mode = "mirror"
             [calls]
             strangers = "main"
             [nat]
@@ -88,11 +100,15 @@ struct GoodSettingsTests {
                 "listen[1].advertise=198.51.100.7:5999", "main.server=sip:[2001:db8::1]:5070",
                 "main.expires=2h", "main.own=udp:[::]:6000", "main.ports=6001-6004",
                 "main.sources=10.0.0.1 10.0.0.2:5062 [2001:db8::2] [2001:db8::3]:5064",
-                "main.id=user", "main.remove_expired=false", "main.removals_per_second=10000",
+                "main.insert=path", "main.id=user", "main.remove_expired=false",
+                "main.removals_per_second=10000",
                 "main.user=midreg", "main.password_file=/p", "main.source_header=X-Real-Source",
-                "register.mode=contact", "register.min_expires=90s", "register.max_expires=30m",
+                "register.mode=mirror", "register.min_expires=90s", "register.max_expires=30m",
                 "register.default_expires=5m", "register.short=raise", "register.jitter=0.0",
-                "register.max_contacts=32", "register.in_flight=1", "calls.strangers=main",
+                "register.max_contacts=32", "register.when_full=replace", "register.in_flight=1",
+                "domain[0].name=example.test", "domain[0].mode=aor",
+                "domain[1].name=[2001:db8::1]:5070", "domain[1].mode=contact",
+                "domain[2].name=pbx_1", "domain[2].mode=mirror", "calls.strangers=main",
                 "nat.ping=options",
                 "store.path=state", "store.size=64MiB", "store.durability=process",
                 "limits.bindings=50000000", "counters.http=", "log.format=json", "log.level=debug",
@@ -114,18 +130,19 @@ struct GoodSettingsTests {
     @Test
     func `have every known key in the sample and in the description`() throws {
         let described = Set(
-            try load(leastText).describe().map {
+            try load(leastText + "[[domain]]\nname = 'a.test'\nmode = 'aor'").describe().map {
                 $0.key.replacing("[0]", with: "")
             })
         let lines = sampleText.split(separator: "\n")
         var section = ""
         var inSample: Set<String> = []
         for line in lines {
-            if line.hasPrefix("[") {
-                section = String(line.drop { $0 == "[" }.prefix { $0 != "]" })
+            let bare = line.drop { $0 == "#" || $0 == " " }
+            if bare.hasPrefix("[") {
+                section = String(bare.drop { $0 == "[" }.prefix { $0 != "]" })
                 continue
             }
-            let words = line.drop { $0 == "#" || $0 == " " }.split(separator: " ")
+            let words = bare.split(separator: " ")
             if words.count > 2, words[1] == "=" { inSample.insert("\(section).\(words[0])") }
         }
         for (section, keys) in KnownKeys.sections {
@@ -205,7 +222,7 @@ struct FlagSettingsTests {
         flags.main = "sip:127.0.0.1:5070"
         flags.state = "/tmp/s"
         flags.counters = "[::1]:9081"
-        flags.mode = "contact"
+        flags.mode = "aor"
         flags.workers = "3"
         flags.strangers = "main"
         flags.own = "udp:127.0.0.1:7000"
@@ -218,6 +235,7 @@ struct FlagSettingsTests {
         #expect(settings.store.path == "/tmp/s")
         #expect(settings.counters.http?.text == "[::1]:9081")
         #expect(settings.node.workers == 3)
+        #expect(settings.register.mode == .aor)
         #expect(settings.calls.strangers == .main)
         #expect(settings.main.own.text == "127.0.0.1:7000")
         #expect(settings.main.ports == 7001...7003)
