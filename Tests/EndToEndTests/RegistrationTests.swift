@@ -133,14 +133,15 @@ final class Stage {
     ///   - wire: makes what stands between midreg and Kamailio.
     init(
         mainHost: String = "127.0.0.1", hosts: [String] = ["127.0.0.1"], workers: Int? = nil,
-        trusting: Bool = true, configuration: String? = nil, prefix: [String] = [],
+        trusting: Bool = true, storesPath: Bool = false, configuration: String? = nil,
+        prefix: [String] = [],
         wire: ((Endpoint) throws -> Relay)? = nil
     ) async throws {
         folder = try Folder()
         let own = Endpoint(mainHost, try Ports.take())
         main = try await Kamailio(
             at: Endpoint(mainHost, Ports.take()), own: trusting ? own : nil, prefix: prefix,
-            in: folder)
+            storesPath: storesPath, in: folder)
         self.wire = try wire?(main.endpoint)
         midreg = try Midreg(
             main: self.wire?.endpoint ?? main.endpoint, hosts: hosts, own: own,

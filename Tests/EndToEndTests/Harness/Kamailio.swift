@@ -12,14 +12,16 @@ final class Kamailio {
         var contact = ""
         var callID = ""
         var sequence = ""
+        var path = ""
+        var flow = ""
         var description: String { "\(addressOfRecord) \(contact) \(callID) \(sequence)" }
     }
 
     /// Starts it and waits until it answers; `own` is the one socket from which removals go
-    /// unchallenged, `prefix` puts it into a network namespace.
+    /// unchallenged, `prefix` puts it into a network namespace, `storesPath` has it keep Path (RFC 3327) and do Outbound.
     init(
-        at endpoint: Endpoint, own: Endpoint? = nil, prefix: [String] = [], in folder: Folder,
-        called name: String = "main"
+        at endpoint: Endpoint, own: Endpoint? = nil, prefix: [String] = [],
+        storesPath: Bool = false, in folder: Folder, called name: String = "main"
     ) async throws {
         self.endpoint = endpoint
         self.folder = folder
@@ -35,6 +37,7 @@ final class Kamailio {
         if let own {
             command += ["-A", "OWN_IP=\"\(own.uriHost)\"", "-A", "OWN_PORT=\(own.port)"]
         }
+        if storesPath { command += ["-A", "STORES_PATH=1"] }
         child = try Child(command, log: folder("\(name).log"))
         do {
             try await until("Kamailio answers") {
@@ -61,6 +64,8 @@ final class Kamailio {
             case "AoR": addressOfRecord = parts[1]
             case "Address": rows.append(Row(addressOfRecord: addressOfRecord, contact: parts[1]))
             case "Call-ID": rows[rows.count - 1].callID = parts[1]
+            case "Reg-Id": rows[rows.count - 1].flow = parts[1]
+            case "Path": rows[rows.count - 1].path = parts[1]
             case "CSeq": rows[rows.count - 1].sequence = parts[1]
             default: break
             }

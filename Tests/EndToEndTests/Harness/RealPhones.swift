@@ -96,12 +96,17 @@ final class NetworkNamespace {
 final class Baresip {
     private let child: Child
 
-    init(registrar: Endpoint, prefix: [String], in folder: Folder) throws {
+    /// - Parameter outbound: whether it registers by flow, with `reg-id` (RFC 5626).
+    init(
+        registrar: Endpoint, outbound: Bool = false, prefix: [String], in folder: Folder
+    ) throws {
         try folder.makeFolder("baresip")
         try folder.write("baresip/config", Peers.filled("baresip.config", [:]))
         try folder.write(
             "baresip/accounts",
-            Peers.filled("baresip.accounts.in", ["REGISTRAR": "\(registrar)"]))
+            Peers.filled(
+                "baresip.accounts.in",
+                ["REGISTRAR": "\(registrar)", "MORE": outbound ? "sipnat=outbound;" : ""]))
         child = try Child(
             prefix + ["baresip", "-4", "-s", "-f", folder("baresip")],
             log: folder("baresip/out"))
