@@ -108,6 +108,10 @@ extension WorkerCore {
         if let entry, entry.state == .waiting {
             recordRelayed(milliseconds: now.millisecondsSince(entry.first))
         }
+        switch index.statusCode {
+        case 401, 407: break
+        default: resumeRemovals(of: answer.aor, at: now)
+        }
         // A refusal has changed nothing; of 408 and 5xx nobody knows.
         if index.statusCode < 500, index.statusCode != 408 {
             noteAnswer(answer.aor, answer.transaction)
@@ -215,7 +219,10 @@ extension WorkerCore {
         if isStale(answer, callID, carried: carried, entry: entry, arrival: arrival) {
             counters.add(.mainStale)
         } else if answer.state.marks.contains(.wildcard) {
-            removeAll(of: answer.aor, before: arrival, callID, at: now, location: &location)
+            filter.noteRemovedAll(answer.aor, answer.transaction, at: now)
+            removeAll(
+                of: answer.aor, before: entry?.first ?? earliestArrival(now), callID, at: now,
+                location: &location)
             if mode == .throttleByAOR { voidLease(of: answer.aor, at: now) }
         } else {
             let lease =
@@ -316,7 +323,9 @@ extension WorkerCore {
         let place = table.find(contact.id)
         let wanted = granted(contact.askedSeconds) ?? options.minSeconds
         guard contact.askedSeconds > 0 else {
-            if let place {
+            if let place, !isKnown, table[place].arrival > earliestArrival(now) {
+                doubt(place, at: now, location: &location)
+            } else if let place {
                 leave(place, answer, arrival, callID, lease, at: now, location: &location)
             } else if isKnown {
                 leaveTombstone(answer.aor, contact.id, arrival, callID, at: now)
@@ -388,7 +397,12 @@ extension WorkerCore {
             binding.dirtyUntil = max(binding.dirtyUntil, sharedDirtyUntil(answer.aor))
             if wasVoided(answer.aor, since: arrival) { binding.flags.insert(.dirty) }
         }
-        if !isKnown || arrival < binding.dirtyUntil { binding.flags.insert(.dirty) }
+        // A removal of all contacts may have come to the main registrar after this request.
+        if !isKnown || arrival < binding.dirtyUntil
+            || filter.mayRemoveAll(answer.aor, since: arrival)
+        {
+            binding.flags.insert(.dirty)
+        }
         binding.ticket = nextTicket
         if let number = blocks.intern(block) {
             binding.block = number
@@ -549,10 +563,14 @@ extension WorkerCore {
         var next = table.first(of: aor)
         while let place = next {
             next = table.next(after: place)
-            guard table[place].arrival <= arrival, table[place].state != .tombstone else {
+            guard table[place].state != .tombstone, table[place].arrival <= arrival else {
+                // What was asked for later stays, but the main registrar may have had the two in the
+                // other order.
+                doubt(place, at: now, location: &location)
                 continue
             }
             remove(place, arrival, callID, at: now, location: &location)
+            doubt(place, at: now, location: &location)
         }
     }
 
@@ -567,11 +585,32 @@ extension WorkerCore {
             liveCount(of: answer.aor, but: place) == 0
         {
             table[place].mainExpiry = lease.mainExpiry
+            // The main registrar has seen this number: ours needs a Call-ID of its own.
+            table[place].sequenceRelayed = max(
+                table[place].sequenceRelayed, index.sequenceNumber)
             lapse(place, at: now, location: &location)
             counters.add(.bindingsRemoved)
             return
         }
         remove(place, arrival, callID, at: now, location: &location)
+    }
+
+    /// When the request of an answer can have been relayed at the earliest, if nobody remembers.
+    private func earliestArrival(_ now: Instant) -> Instant {
+        Instant(
+            milliseconds: now.milliseconds
+                - min(now.milliseconds, RegistrationLimits.transactionMs))
+    }
+
+    /// A removal of this contact was accepted that may have come before or after what is known of
+    /// it: nothing that was relayed before now is believed without asking again.
+    private mutating func doubt<Location: LocationService & ~Copyable>(
+        _ place: BindingIndex, at now: Instant, location: inout Location
+    ) {
+        table[place].dirtyUntil = max(table[place].dirtyUntil, now)
+        guard table[place].state == .live, !table[place].flags.contains(.dirty) else { return }
+        table[place].flags.insert(.dirty)
+        mark(place, .dirty, location: &location)
     }
 
     /// Takes a binding away for good and leaves a tombstone, so that an answer that is still on its

@@ -132,7 +132,7 @@ extension WorkerCore {
             if !found { cause = cause ?? .newContact }
         }
         if index.viaFields > 1 || via.isFollowed || index.has(.path) { cause = .severalVias }
-        if storeIsDown { cause = cause ?? .storeDown }
+        if storeIsDown, repeats < max(1, meaning.count) { cause = cause ?? .storeDown }
         if let cause { return .relay(cause) }
         return repeats == meaning.count ? .repeatAnswer : .absorb
     }
@@ -330,7 +330,10 @@ extension WorkerCore {
                 .rejectBackOff, retryAfter: spreadRetry(transaction), &outbox)
             return
         }
-        switch filter.judge(aor, transaction, inFlightMax: options.inFlightMax, now: now) {
+        switch filter.judge(
+            aor, transaction, removesAll: meaning.isWildcard, inFlightMax: options.inFlightMax,
+            now: now)
+        {
         case .relay: break
         case .relayCopy: counters.add(.relayCopy)
         case .dropTooSoon:
@@ -340,6 +343,13 @@ extension WorkerCore {
             counters.add(.droppedCopyCommitting)
             return
         case .answerAccepted:
+            guard isBound(aor, transaction, to: flow) else {
+                // A NAT has moved the phone since: that answer would be true of the old flow only.
+                refuse(
+                    500, "Flow Changed", bytes, via, flow.peer, flow.socket, .rejectReordered,
+                    retryAfter: 1, &outbox)
+                return
+            }
             counters.add(.registerAbsorbed)
             counters.add(.registerAbsorbedCopy)
             answerAbsorbed(
@@ -386,6 +396,17 @@ extension WorkerCore {
         } else {
             filter.set(.refused, aor, transaction)
         }
+    }
+
+    /// Whether what a transaction has bound is bound to this flow.
+    private func isBound(_ aor: AORKey, _ transaction: UInt64, to flow: Flow) -> Bool {
+        var next = table.first(of: aor)
+        while let place = next {
+            next = table.next(after: place)
+            let isIts = table[place].state == .live && table[place].transaction == transaction
+            if isIts, table[place].flow != flow { return false }
+        }
+        return true
     }
 
     /// Bindings the request touches are not absorbed before the main registrar has answered it.

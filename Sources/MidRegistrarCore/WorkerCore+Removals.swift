@@ -99,7 +99,7 @@ extension WorkerCore {
     }
 
     /// Writes a mark into the fact of a binding, and nothing else.
-    private mutating func mark<Location: LocationService & ~Copyable>(
+    mutating func mark<Location: LocationService & ~Copyable>(
         _ place: BindingIndex, _ mark: Fact.Marks, location: inout Location
     ) {
         let record = table[place].record
@@ -130,6 +130,20 @@ extension WorkerCore {
     private mutating func pauseRemoval(_ place: BindingIndex, at now: Instant) {
         table[place].deadline = now.advanced(bySeconds: Self.pauseSeconds)
         table.reschedule(place)
+    }
+
+    /// The phone that returned was refused: what waited for it goes on, so that a binding which is in
+    /// its way at the main registrar (RFC 3261 §10.3 step 7) does not outlive this one's expiry.
+    mutating func resumeRemovals(of aor: AORKey, at now: Instant) {
+        guard !filter.isWaiting(aor, now: now) else { return }
+        var next = table.first(of: aor)
+        while let place = next {
+            next = table.next(after: place)
+            guard table[place].state == .lapsed, removals.slot(of: table[place].id) == nil,
+                table[place].deadline != table[place].mainExpiry
+            else { continue }
+            queueRemoval(place, at: now)
+        }
     }
 
     // MARK: Sending

@@ -26,6 +26,10 @@ public struct RelayFilter: ~Copyable, Sendable {
         public var lastSent: Instant = Instant(milliseconds: 0)
         public var copies: UInt16 = 0
         public var state: State = .free
+        /// It asks for the removal of all contacts.
+        public var removesAll = false
+        /// When the main registrar has done so.
+        public var removedAt = Instant(milliseconds: 0)
 
         public init() {}
     }
@@ -63,9 +67,12 @@ public struct RelayFilter: ~Copyable, Sendable {
 
     /// Judges a REGISTER that is about to be relayed and remembers it.
     ///
-    /// - Parameter inFlightMax: relays of one AOR that may wait at a time.
+    /// - Parameters:
+    ///   - removesAll: it asks for the removal of all contacts.
+    ///   - inFlightMax: relays of one AOR that may wait at a time.
     public mutating func judge(
-        _ aor: AORKey, _ transaction: UInt64, inFlightMax: Int, now: Instant
+        _ aor: AORKey, _ transaction: UInt64, removesAll: Bool = false, inFlightMax: Int,
+        now: Instant
     ) -> Verdict {
         turn(now)
         if let verdict = Self.judgeCopy(&young, &youngWaiting, aor.low, transaction, now) {
@@ -98,6 +105,7 @@ public struct RelayFilter: ~Copyable, Sendable {
         entry.first = now
         entry.lastSent = now
         entry.state = .waiting
+        entry.removesAll = removesAll
         young[at] = entry
         youngWaiting += 1
         return .relay
@@ -179,6 +187,37 @@ public struct RelayFilter: ~Copyable, Sendable {
     /// Whether a relay of the AOR has gone out within 64·T1 and has no answer yet.
     public func isWaiting(_ aor: AORKey, now: Instant) -> Bool {
         Self.waiting(young, aor.low, now) + Self.waiting(old, aor.low, now) > 0
+    }
+
+    /// The main registrar has removed all contacts of the AOR, as was asked.
+    public mutating func noteRemovedAll(_ aor: AORKey, _ transaction: UInt64, at now: Instant) {
+        if let at = Self.place(young, aor.low, transaction) {
+            young[at].removedAt = now
+        } else if let at = Self.place(old, aor.low, transaction) {
+            old[at].removedAt = now
+        }
+    }
+
+    /// Whether a removal of all contacts of the AOR is on its way, or has been answered since: what
+    /// was relayed at `first` may have come to the main registrar before it.
+    public func mayRemoveAll(_ aor: AORKey, since first: Instant) -> Bool {
+        Self.mayRemoveAll(young, aor.low, first) || Self.mayRemoveAll(old, aor.low, first)
+    }
+
+    private static func mayRemoveAll(
+        _ cells: borrowing RigidBuffer<Entry>, _ aor: UInt64, _ first: Instant
+    ) -> Bool {
+        let mask = cells.count - 1
+        var at = Int(truncatingIfNeeded: aor) & mask
+        while cells[at].state != .free {
+            if cells[at].aor == aor, cells[at].removesAll,
+                cells[at].state == .waiting || cells[at].removedAt > first
+            {
+                return true
+            }
+            at = (at + 1) & mask
+        }
+        return false
     }
 
     /// How many entries the present generation has.

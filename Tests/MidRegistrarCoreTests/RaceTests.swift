@@ -1,0 +1,135 @@
+import Bytes
+import MidRegistrarCore
+import Testing
+
+/// Each was found by a history of `ModelTests`.
+@Suite("Whatever the order of messages")
+struct RaceTests {
+    private let alice = Phone()
+    private let desk = Phone(
+        from: phoneB, contact: "<sip:alice@192.0.2.2:5062>", callID: "call-2@desk")
+
+    /// The request that removes all contacts.
+    private func removeAll(_ phone: inout Phone) -> String {
+        phone.register(expires: 0, contact: "*")
+    }
+
+    private func pass(_ scene: Scene, _ request: Sent, _ code: Int = 200) -> [Sent] {
+        scene.send(answer(request, code), from: mainServer, socket: mainSocket)
+    }
+
+    @Test func `what a removal of all contacts may have met is asked for again`() {
+        var (first, second) = (alice, desk)
+        let scene = Scene()
+        scene.register(&first)
+        let removal = scene.send(removeAll(&first), from: phoneA)[0]
+        scene.now += 10
+        let relayed = scene.send(second.register(), from: phoneB)[0]
+        _ = pass(scene, relayed)
+        // Sent first, it may have come last.
+        _ = pass(scene, removal)
+        #expect(scene.gauge(.bindings) == 1)
+        #expect(scene.send(second.register(), from: phoneB)[0].to == mainServer)
+    }
+
+    @Test func `so is what is new while that removal is on its way`() {
+        var (first, second) = (alice, desk)
+        let scene = Scene()
+        let relayed = scene.send(second.register(), from: phoneB)[0]
+        _ = scene.send(removeAll(&first), from: phoneA)
+        scene.now += 10
+        _ = pass(scene, relayed)
+        #expect(scene.send(second.register(), from: phoneB)[0].to == mainServer)
+    }
+
+    @Test func `and what is answered after it`() {
+        var (first, second) = (alice, desk)
+        let scene = Scene()
+        let relayed = scene.send(second.register(), from: phoneB)[0]
+        let removal = scene.send(removeAll(&first), from: phoneA)[0]
+        scene.now += 10
+        _ = pass(scene, removal)
+        _ = pass(scene, relayed)
+        #expect(scene.send(second.register(), from: phoneB)[0].to == mainServer)
+    }
+
+    @Test func `what registers after such a removal is trusted`() {
+        var (first, second) = (alice, desk)
+        let scene = Scene()
+        _ = pass(scene, scene.send(removeAll(&first), from: phoneA)[0])
+        scene.now += 10
+        scene.register(&second)
+        #expect(scene.send(second.register(), from: phoneB).map(\.code) == [200])
+    }
+
+    @Test(arguments: ["*", "<sip:alice@192.0.2.1:5062>"])
+    func `an old answer to a removal takes nothing away after a restart`(contact: String) {
+        var phone = alice
+        let scene = Scene()
+        scene.register(&phone)
+        let removal = scene.send(phone.register(expires: 0, contact: contact), from: phoneA)[0]
+        _ = pass(scene, removal)
+        scene.now += 5_000
+        phone.callID = "call-3@phone"
+        scene.register(&phone)
+        scene.restart()
+        _ = pass(scene, removal)
+        #expect(scene.gauge(.bindings) == 1)
+        #expect(scene.send(phone.register(), from: phoneA)[0].to == mainServer)
+    }
+
+    @Test func `a phone that began its CSeq again is not kept out by asking`() {
+        var phone = alice
+        phone.sequence = 50
+        let scene = Scene()
+        scene.register(&phone)
+        scene.advance(ms: 590_000, step: 1_000)
+        phone.sequence = 0
+        // Sooner than a pause is over, again and again; the first removal is lost.
+        var sent: [Sent] = []
+        for _ in 0..<4 {
+            let relayed = scene.send(phone.register(), from: phoneA)[0]
+            _ = pass(scene, relayed, 500)
+            sent += scene.advance(ms: 20_000, step: 500)
+        }
+        let attempts = Set(sent.filter { $0.socket == ownSocket }.map { $0.first("Via") })
+        #expect(attempts.count > 1)
+    }
+
+    @Test func `a challenge does not set that removal free`() {
+        var phone = alice
+        let scene = Scene()
+        scene.register(&phone)
+        scene.advance(ms: 590_000, step: 1_000)
+        phone.callID = "call-3@phone"
+        var sent: [Sent] = []
+        for _ in 0..<2 {
+            let relayed = scene.send(phone.register(authorized: false), from: phoneA)[0]
+            _ = pass(scene, relayed, 401)
+            sent += scene.advance(ms: 15_000, step: 500)
+        }
+        #expect(sent.filter { $0.socket == ownSocket }.count <= 10)
+    }
+
+    @Test func `a copy from a port that a NAT has changed is not told that all is well`() {
+        var phone = alice
+        let scene = Scene()
+        scene.register(&phone)
+        let copy = scene.send(phone.text(), from: phoneA)
+        #expect(copy.map(\.code) == [200])
+        let moved = scene.send(phone.text(), from: address("192.0.2.1:6000"))
+        #expect(moved.map(\.code) == [500])
+        #expect(moved[0].first("Retry-After") == "1")
+    }
+
+    @Test func `a copy of an absorbed refresh is answered while the store is down`() {
+        var phone = alice
+        let scene = Scene()
+        scene.register(&phone)
+        #expect(scene.send(phone.register(), from: phoneA).map(\.code) == [200])
+        scene.storeDown = true
+        scene.settle()
+        #expect(scene.send(phone.text(), from: phoneA).map(\.code) == [200])
+        #expect(scene.send(phone.register(), from: phoneA)[0].to == mainServer)
+    }
+}
