@@ -195,7 +195,8 @@ struct Worker {
     ) {
         let outcomes = location.takeOutcomes()
         let isDown = store.isDown
-        if !isDown, core.storeIsDown, location.restageVolatile() > 0 { core.noteRestaged() }
+        // Also what a full queue refused while the store worked.
+        if !isDown, location.restageVolatile() > 0 { core.noteRestaged() }
         core.settle(
             through: outcomes.decidedThrough, failed: outcomes.failed, storeDown: isDown,
             at: now, outbox: &outbox)
