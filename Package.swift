@@ -175,6 +175,17 @@ let package = Package(
             name: "ParseCost",
             dependencies: ["SIPMessage", "Bytes", "CPlainSplit", "CMallocCount"],
             path: "perf/ParseCost/Program", swiftSettings: checked),
+        // Optimised in every build: what it plays is the worker, not itself.
+        .target(
+            name: "Modelling",
+            dependencies: ["MidRegistrarCore", "Registration", "Forwarding", "Keys", "Bytes"],
+            path: "Tests/ModelTests/World", swiftSettings: checked + [.unsafeFlags(["-O"])]),
+        .executableTarget(
+            name: "Histories", dependencies: ["Modelling"], path: "Tests/ModelTests/Program",
+            swiftSettings: checked + [.unsafeFlags(["-parse-as-library"])]),
+        .testTarget(
+            name: "ModelTests", dependencies: ["Modelling"],
+            exclude: ["World", "Program", "Faults", "plant"], swiftSettings: checked),
         .testTarget(name: "TidyTests", swiftSettings: checked),
         // SIPMessage for requests that midreg can write and does not send yet.
         .testTarget(

@@ -1,0 +1,25 @@
+import Foundation
+import Modelling
+import Testing
+
+@Suite("Registering, in every history, against a plain model")
+struct ModelTests {
+    /// `MIDREG_MODEL_SEED` and `MIDREG_MODEL_COUNT` choose others.
+    private func number(_ name: String, or value: UInt64) -> UInt64 {
+        ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) } ?? value
+    }
+
+    @Test func `breaks no invariant`() {
+        let seed = number("MIDREG_MODEL_SEED", or: 1)
+        let count = number("MIDREG_MODEL_COUNT", or: 250)
+        print("seed \(seed), \(count) histories")
+        let result = Campaign(seed: seed, count: Int(count)).run()
+        print(result.tally.text)
+        #expect(result.violations == [])
+    }
+
+    @Test func `is the same again from the same seed`() {
+        let campaign = Campaign(seed: 7, count: 5)
+        #expect(campaign.run().digest == campaign.run().digest)
+    }
+}
