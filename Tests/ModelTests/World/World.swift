@@ -91,6 +91,7 @@ public final class World {
         options.bindingsMax = 200
         options.relaysMax = 256
         options.heldBytesMax = 128 << 10
+        options.natPing = .off
         options.jitter = plan.jitter
         options.refusesShort = plan.refusesShort
         options.mainSeconds = UInt32(plan.mainSeconds)
