@@ -403,7 +403,8 @@ extension WorkerCore {
         var next = table.first(of: aor)
         while let place = next {
             next = table.next(after: place)
-            let isIts = table[place].state == .live && table[place].transaction == Binding.half(transaction)
+            let isIts =
+                table[place].state == .live && table[place].transaction == Binding.half(transaction)
             if isIts, table[place].flow != flow { return false }
         }
         return true
