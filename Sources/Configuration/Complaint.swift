@@ -49,6 +49,9 @@ func quoted(_ text: String) -> String {
 
 /// A text of one line, in which nothing moves the cursor.
 func printable(_ text: String, scalarsMax: Int = .max) -> String {
+    if text.utf8.count <= scalarsMax, text.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) {
+        return text
+    }
     var shown = ""
     for scalar in text.unicodeScalars.prefix(scalarsMax) {
         let category = scalar.properties.generalCategory
