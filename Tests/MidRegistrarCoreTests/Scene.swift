@@ -272,6 +272,14 @@ final class Scene {
         outbox.clear()
     }
 
+    /// Puts a fact into the store, and takes it as after a restart.
+    func put(_ number: UInt64, _ bytes: [UInt8]) {
+        store.stage(RecordNumber(number), bytes.span)
+        _ = store.handOver()
+        _ = store.decide(failing: false)
+        restart()
+    }
+
     /// Takes a fact of another worker's store.
     @discardableResult
     func load(_ number: UInt64, _ bytes: [UInt8]) -> Bool {
