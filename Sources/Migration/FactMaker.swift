@@ -272,6 +272,10 @@ public struct FactMaker: ~Copyable {
                 port: uri.port == 0 ? 5_060 : uri.port)
         else { throw Refusal(.noFlow, column) }
         fact.peer = peer
+        // Its contact at the main registrar would be nobody's, and could not be removed there.
+        guard fact.local != .none || options.advertised != .none else {
+            throw Refusal(.nowhere, .socket)
+        }
     }
 
     private mutating func write(

@@ -16,6 +16,7 @@ public struct Refusal: Error, Equatable, Sendable {
         case behindProxy = "a Path leads to it through another proxy"
         case notUDP = "it is not reached by UDP"
         case noFlow = "neither received nor contact has an IP address"
+        case nowhere = "nothing says how the main registrar calls us; give it with --advertised"
         case tooLong = "it is longer than a fact may be"
         case duplicate = "another row of the same contact expires later"
     }

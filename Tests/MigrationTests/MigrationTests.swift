@@ -10,9 +10,11 @@ private let keys = KeyRing(secret: [UInt8](repeating: 7, count: 32).span)
 
 /// What was made of a dump: of each row a line, or why not.
 private func outcome(
-    _ text: String, _ source: DumpSource, piece: Int = 4_096, domain: String = ""
+    _ text: String, _ source: DumpSource, piece: Int = 4_096, domain: String = "",
+    advertised: TransportAddress = TransportAddress(ipv4: 0xC633_6401, port: 5_060)
 ) -> [String] {
     var options = FactMaker.Options()
+    options.advertised = advertised
     options.domain = Array(domain.utf8)
     var maker = FactMaker(options, keys: keys, now: now, wallSeconds: wall)
     var lines: [String] = []
@@ -71,6 +73,14 @@ struct MigrationTests {
     static let alice =
         "sip:alice@example.com,<sip:alice@10.0.0.1:5062>,sip:192.0.2.9:40000,udp:198.51.100.1:5060,"
         + "1700003600,"
+
+    @Test func `whose rows do not say where we are called needs to be told`() {
+        let row = "username,domain,contact,expires,socket\nal,e.org,sip:al@10.0.0.1,1700000060,"
+        #expect(outcome(row, .csv, advertised: .none) == ["2 nowhere socket"])
+        #expect(
+            outcome(row + "udp:192.0.2.1:5060", .csv, advertised: .none)[0].hasPrefix("sip:al@"))
+        #expect(outcome(row, .csv)[0].hasPrefix("sip:al@"))
+    }
 
     @Test(arguments: [1, 7, 4_096])
     func `of mysqldump is read in pieces of any size and keeps the number`(piece: Int) {
