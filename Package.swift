@@ -135,8 +135,10 @@ let package = Package(
             swiftSettings: checked),
         .testTarget(
             name: "ContactStoreTests",
-            dependencies: ["ContactStore", "Registration", "Bytes", "CMallocCount"],
-            swiftSettings: checked),
+            dependencies: [
+                "ContactStore", "Registration", "SIPMessage", "Keys", "Bytes", "CMallocCount",
+            ],
+            exclude: ["Previous"], swiftSettings: checked),
         .testTarget(
             name: "TelemetryTests",
             dependencies: [

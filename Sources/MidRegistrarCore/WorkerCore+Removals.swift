@@ -322,8 +322,9 @@ extension WorkerCore {
         }
         guard let key = Fact.aorKey(bytes),
             key.steering.owner(among: options.workers) == options.worker,
-            let fact = Fact(bytes), table.find(fact.id) == nil
+            var fact = Fact(bytes), table.find(fact.id) == nil
         else { return false }
+        fact.migrate(bytes, fingerprints)
         var binding = Binding()
         binding.aor = fact.aor
         binding.id = fact.id

@@ -1,12 +1,15 @@
 public import Bytes
 public import Keys
+internal import SIPMessage
 
 /// The durable part of a binding: what the main registrar agreed to (the list of what is needed to
 /// serve it after a restart, to judge its next refresh, and to remove it).
 ///
 /// Times are on midreg's timeline. The layout is fixed fields, then the strings one after the other.
 public struct Fact: Sendable {
-    public static let version: UInt8 = 1
+    /// 2: the identity of a contact with push parameters is made of these. Version 1 is read too; a
+    /// fact is in the newest as soon as the main registrar confirms it.
+    public static let version: UInt8 = 2
     private static let fixedBytes = 216
     private static let stringCount = 8
 
@@ -129,9 +132,11 @@ public struct Fact: Sendable {
         buffer[lengthOffset(text) + 1] = UInt8(truncatingIfNeeded: length >> 8)
     }
 
-    /// Reads a fact; `nil` for bytes that are none of this version.
+    private static func isReadable(_ version: UInt8) -> Bool { 1...Self.version ~= version }
+
+    /// Reads a fact; `nil` for bytes of no version that is known.
     public init?(_ bytes: Span<UInt8>) {
-        guard bytes.count >= Self.fixedBytes, bytes[0] == Self.version else { return nil }
+        guard bytes.count >= Self.fixedBytes, Self.isReadable(bytes[0]) else { return nil }
         func address(_ offset: Int) -> TransportAddress {
             TransportAddress(
                 high: bytes.load64(at: offset), low: bytes.load64(at: offset + 8),
@@ -159,15 +164,29 @@ public struct Fact: Sendable {
         guard total == bytes.count else { return nil }
     }
 
+    /// Brings what an earlier version made differently to the present one.
+    ///
+    /// - Parameter bytes: those that the fact was read from.
+    public mutating func migrate(_ bytes: Span<UInt8>, _ fingerprints: Fingerprints) {
+        guard bytes[0] < Self.version else { return }
+        let range = Self.range(of: .contact, in: bytes)
+        guard let address = try? NameAddress(bytes, from: range.start, to: range.end),
+            let contact = try? ContactRequest(
+                bytes, address, headerSeconds: nil, defaultSeconds: askedSeconds)
+        else { return }
+        // No fact of an earlier version was registered by Path.
+        identity = fingerprints.identity(bytes, contact, separatesFlows: false)
+    }
+
     /// The AOR key of a fact's bytes, without reading the rest.
     public static func aorKey(_ bytes: Span<UInt8>) -> AORKey? {
-        guard bytes.count >= fixedBytes, bytes[0] == version else { return nil }
+        guard bytes.count >= fixedBytes, isReadable(bytes[0]) else { return nil }
         return AORKey(high: bytes.load64(at: 8), low: bytes.load64(at: 16))
     }
 
     /// The contact ID of a fact's bytes, without reading the rest.
     public static func contactID(_ bytes: Span<UInt8>) -> ContactID? {
-        guard bytes.count >= fixedBytes, bytes[0] == version else { return nil }
+        guard bytes.count >= fixedBytes, isReadable(bytes[0]) else { return nil }
         return ContactID(high: bytes.load64(at: 24), low: bytes.load64(at: 32))
     }
 
