@@ -92,6 +92,9 @@ struct Plan {
         options.inFlightMax = settings.register.inFlightMax
         options.strangers = settings.calls.strangers == .main ? .main : .refuse
         options.removesExpired = settings.main.removesExpired
+        options.resyncPerSecond = max(1, settings.main.resyncPerSecond / workers)
+        options.givesGRUUs = settings.register.givesGRUUs
+        options.natSeconds = settings.natExpirySeconds ?? .max
         options.removalsPerSecond = max(1, settings.main.removalsPerSecondMax / workers)
         if let account = settings.main.account { options.account = try AccountFile.load(account) }
         options.sourceHeader = settings.main.sourceHeader.map { SourceHeader(name: $0) }

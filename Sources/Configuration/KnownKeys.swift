@@ -8,19 +8,20 @@ enum KnownKeys {
             "main",
             [
                 "server", "servers", "expires", "own", "ports", "sources", "insert", "id",
-                "remove_expired", "removals_per_second", "user", "password_file", "source_header",
+                "remove_expired", "removals_per_second", "resync_per_second", "user",
+                "password_file", "source_header",
             ]
         ),
         (
             "register",
             [
                 "mode", "min_expires", "max_expires", "default_expires", "short", "jitter",
-                "max_contacts", "when_full", "in_flight",
+                "max_contacts", "when_full", "in_flight", "gruu",
             ]
         ),
         ("domain", ["name", "mode"]),
         ("calls", ["strangers"]),
-        ("nat", ["ping"]),
+        ("nat", ["ping", "max_expires"]),
         ("store", ["path", "size", "durability"]),
         ("limits", ["bindings"]),
         ("counters", ["http"]),

@@ -21,6 +21,7 @@ extension Settings {
             ("main.id", main.contactIDPlace.rawValue),
             ("main.remove_expired", String(main.removesExpired)),
             ("main.removals_per_second", String(main.removalsPerSecondMax)),
+            ("main.resync_per_second", String(main.resyncPerSecond)),
             ("main.user", main.account?.user ?? ""),
             ("main.password_file", main.account?.passwordFile ?? ""),
             ("main.source_header", main.sourceHeader ?? ""),
@@ -33,6 +34,7 @@ extension Settings {
             ("register.max_contacts", String(register.contactsMax)),
             ("register.when_full", register.whenFull.rawValue),
             ("register.in_flight", String(register.inFlightMax)),
+            ("register.gruu", String(register.givesGRUUs)),
         ]
         for (number, domain) in domains.enumerated() {
             lines.append(("domain[\(number)].name", domain.name))
@@ -41,6 +43,7 @@ extension Settings {
         lines += [
             ("calls.strangers", calls.strangers.rawValue),
             ("nat.ping", natPing.rawValue),
+            ("nat.max_expires", natExpirySeconds.map { durationText(seconds: $0) } ?? ""),
             ("store.path", store.path),
             ("store.size", sizeText(bytes: store.bytesMax)),
             ("store.durability", store.durability.rawValue),

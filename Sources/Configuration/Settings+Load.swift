@@ -64,9 +64,11 @@ private struct Draft {
             "main", "id", .word(), standard: .parameter)
         let removesExpired = reader.read("main", "remove_expired", .yesOrNo, standard: true)
         let removals = reader.read("main", "removals_per_second", .whole(1...10_000), standard: 200)
+        let resync = reader.read("main", "resync_per_second", .whole(1...10_000), standard: 50)
         let account = reader.readAccount()
         let sourceHeader = reader.readSourceHeader()
         let natPing = reader.readNATPing()
+        let natExpiry = reader.readNATExpiry()
         let domains = readDomains(isWhole: isWhole)
         let register = readRegister(isWhole: isWhole, mainExpires: expires, domains: domains)
         let strangers: Placed<Settings.Strangers> = reader.read(
@@ -100,10 +102,12 @@ private struct Draft {
                 server: server.value, expirySeconds: expires.value, own: own.value,
                 ports: ports.value, sources: sources, insertion: insertion.value,
                 contactIDPlace: idPlace.value, removesExpired: removesExpired.value,
-                removalsPerSecondMax: removals.value, account: account,
+                removalsPerSecondMax: removals.value, resyncPerSecond: resync.value,
+                account: account,
                 sourceHeader: sourceHeader),
             register: register, domains: domains, calls: .init(strangers: strangers.value),
-            store: store, natPing: natPing, limits: .init(bindingsMax: bindings.value),
+            store: store, natPing: natPing, natExpirySeconds: natExpiry,
+            limits: .init(bindingsMax: bindings.value),
             counters: .init(http: http.value),
             log: .init(format: format.value, level: level.value))
     }
@@ -284,6 +288,7 @@ extension Draft {
         let whenFull: Placed<Settings.WhenFull> = reader.read(
             "register", "when_full", .word(), standard: .refuse)
         let inFlight = reader.read("register", "in_flight", .whole(1...64), standard: 8)
+        let gruu = reader.read("register", "gruu", .yesOrNo, standard: false)
 
         if isWhole, shortest.isSound, longest.isSound {
             let isOrdered = shortest.value <= longest.value
@@ -315,7 +320,8 @@ extension Draft {
         return Settings.Register(
             mode: mode.value, minExpirySeconds: shortest.value, maxExpirySeconds: longest.value,
             defaultExpirySeconds: usual.value, short: short.value, jitter: jitter.value,
-            contactsMax: contacts.value, whenFull: whenFull.value, inFlightMax: inFlight.value)
+            contactsMax: contacts.value, whenFull: whenFull.value, inFlightMax: inFlight.value,
+            givesGRUUs: gruu.value)
     }
 
     private mutating func readDomains(isWhole: Bool) -> [Settings.Domain] {

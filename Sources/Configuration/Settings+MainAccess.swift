@@ -44,6 +44,13 @@ extension SettingsReader {
     mutating func readNATPing() -> Settings.NATPing {
         read("nat", "ping", .word(), standard: .crlf).value
     }
+
+    /// `nil` if nothing is set.
+    mutating func readNATExpiry() -> UInt32? {
+        guard item("nat", "max_expires") != nil else { return nil }
+        let expiry = read("nat", "max_expires", .seconds(30...3_600), standard: 90)
+        return expiry.isSound ? expiry.value : nil
+    }
 }
 
 extension Form where Value == String {

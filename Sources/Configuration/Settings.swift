@@ -14,6 +14,8 @@ package struct Settings: Equatable, Sendable {
     package let calls: Calls
     package let store: Store
     package let natPing: NATPing
+    /// What a phone behind NAT is granted at most; `nil` for as much as others.
+    package let natExpirySeconds: UInt32?
     package let limits: Limits
     package let counters: Counters
     package let log: Log
@@ -51,6 +53,8 @@ package struct Settings: Equatable, Sendable {
         /// Whether bindings of silent phones are removed at the main registrar.
         package let removesExpired: Bool
         package let removalsPerSecondMax: Int
+        /// Refreshes that a resync may bring to it on top of the usual ones, 1…10,000.
+        package let resyncPerSecond: Int
         /// Answers challenges to our own removals.
         package let account: Account?
         /// The header field that names a request's source to the main registrar.
@@ -87,6 +91,8 @@ package struct Settings: Equatable, Sendable {
         package let whenFull: WhenFull
         /// Relayed REGISTERs of one address of record without an answer yet, 1…64.
         package let inFlightMax: Int
+        /// Whether phones that ask for GRUUs get some.
+        package let givesGRUUs: Bool
     }
 
     /// How much of registering is kept from the main registrar.

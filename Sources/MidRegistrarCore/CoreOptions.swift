@@ -117,6 +117,8 @@ public struct CoreOptions: Sendable {
     /// Tells the main registrar where a request really came from.
     public var sourceHeader: SourceHeader?
     public var natPing = NATPing.crlf
+    /// What a phone behind NAT is granted at most, in seconds.
+    public var natSeconds = UInt32.max
     /// Bindings this worker's table holds.
     public var bindingsMax = 100_000
     /// Relays within 64·T1 that the filter holds without forgetting.

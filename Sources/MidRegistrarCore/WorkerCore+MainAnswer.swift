@@ -347,14 +347,11 @@ extension WorkerCore {
                 .advanced(bySeconds: mainGrant)
         }
         let left = mainExpiry.secondsLeft(at: now)
-        let grant = min(min(wanted, mainGrant), left)
-        guard grant > 0 else {
+        let most = min(min(wanted, mainGrant), left)
+        guard most > 0 else {
             if let place { remove(place, arrival, callID, at: now, location: &location) }
             return
         }
-        let told =
-            mode == .mirror
-            ? grant : min(left, spread.spread(grant, contact.id, sequence: index.sequenceNumber))
 
         let element = contact.element
         let state = carried.span.extracting(answer.body.start..<answer.body.end)
@@ -367,6 +364,11 @@ extension WorkerCore {
             counters.add(.droppedSealBroken)
             return
         }
+        let isBehindNAT = isBehindNAT(bytes, answer, parsed.uri, in: state)
+        let grant = isBehindNAT ? min(most, options.natSeconds) : most
+        let told =
+            mode == .mirror
+            ? grant : min(left, spread.spread(grant, contact.id, sequence: index.sequenceNumber))
 
         var binding = place.map { table[$0] } ?? Binding()
         let isNew = binding.state != .live
@@ -391,7 +393,7 @@ extension WorkerCore {
         binding.flags = []
         binding.unansweredPings = 0
         if answer.state.marks.contains(.indirect) { binding.flags.insert(.indirect) }
-        if isBehindNAT(bytes, answer, parsed.uri, in: state) { binding.flags.insert(.behindNAT) }
+        if isBehindNAT { binding.flags.insert(.behindNAT) }
         if lease != nil {
             binding.flags.insert(.shared)
             binding.dirtyUntil = max(binding.dirtyUntil, sharedDirtyUntil(answer.aor))

@@ -229,7 +229,8 @@ extension WorkerCore {
         _ place: BindingIndex, _ transaction: UInt64, asked: UInt32, now: Instant
     ) -> UInt32 {
         var binding = table[place]
-        let seconds = granted(asked) ?? options.minSeconds
+        let most = granted(asked) ?? options.minSeconds
+        let seconds = binding.flags.contains(.behindNAT) ? min(most, options.natSeconds) : most
         let told = spread.spread(seconds, binding.id, sequence: index.sequenceNumber)
         let deadline = now.advanced(bySeconds: told)
         let isNearer = deadline < binding.deadline

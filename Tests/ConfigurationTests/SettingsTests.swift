@@ -20,12 +20,13 @@ struct GoodSettingsTests {
                 "listen[0].advertise=", "main.server=sip:pbx.test", "main.expires=1h",
                 "main.own=udp:127.0.0.1:15059", "main.ports=15060-15091", "main.sources=",
                 "main.insert=contact", "main.id=parameter", "main.remove_expired=true",
-                "main.removals_per_second=200",
+                "main.removals_per_second=200", "main.resync_per_second=50",
                 "main.user=", "main.password_file=", "main.source_header=",
                 "register.mode=contact", "register.min_expires=1m", "register.max_expires=10m",
                 "register.default_expires=10m", "register.short=refuse", "register.jitter=0.1",
                 "register.max_contacts=10", "register.when_full=refuse", "register.in_flight=8",
-                "calls.strangers=refuse", "nat.ping=crlf",
+                "register.gruu=false",
+                "calls.strangers=refuse", "nat.ping=crlf", "nat.max_expires=",
                 "store.path=/var/lib/midreg", "store.size=4GiB", "store.durability=commit",
                 "limits.bindings=1000000", "counters.http=127.0.0.1:9080", "log.format=logfmt",
                 "log.level=info",
@@ -58,6 +59,7 @@ struct GoodSettingsTests {
             password_file = "/p"
             source_header = "X-Real-Source"
             removals_per_second = 10000
+            resync_per_second = 7
             [register]
             mode = "mirror"
             min_expires = "90s"
@@ -68,6 +70,7 @@ struct GoodSettingsTests {
             max_contacts = 32
             when_full = "replace"
             in_flight = 1
+            gruu = true
             [[domain]]
             name = "Example.TEST"
             mode = "aor"
@@ -81,6 +84,7 @@ struct GoodSettingsTests {
             strangers = "main"
             [nat]
             ping = "options"
+            max_expires = "90s"
             [store]
             path = "state"
             size = "64MiB"
@@ -101,15 +105,16 @@ struct GoodSettingsTests {
                 "main.expires=2h", "main.own=udp:[::]:6000", "main.ports=6001-6004",
                 "main.sources=10.0.0.1 10.0.0.2:5062 [2001:db8::2] [2001:db8::3]:5064",
                 "main.insert=path", "main.id=user", "main.remove_expired=false",
-                "main.removals_per_second=10000",
+                "main.removals_per_second=10000", "main.resync_per_second=7",
                 "main.user=midreg", "main.password_file=/p", "main.source_header=X-Real-Source",
                 "register.mode=mirror", "register.min_expires=90s", "register.max_expires=30m",
                 "register.default_expires=5m", "register.short=raise", "register.jitter=0.0",
                 "register.max_contacts=32", "register.when_full=replace", "register.in_flight=1",
+                "register.gruu=true",
                 "domain[0].name=example.test", "domain[0].mode=aor",
                 "domain[1].name=[2001:db8::1]:5070", "domain[1].mode=contact",
                 "domain[2].name=pbx_1", "domain[2].mode=mirror", "calls.strangers=main",
-                "nat.ping=options",
+                "nat.ping=options", "nat.max_expires=90s",
                 "store.path=state", "store.size=64MiB", "store.durability=process",
                 "limits.bindings=50000000", "counters.http=", "log.format=json", "log.level=debug",
             ])

@@ -166,6 +166,24 @@ struct PingTests {
         #expect(scene.counter(.pingsSent) == before + 100)
     }
 
+    @Test func `are granted less, so that they keep their way open`() {
+        for (seconds, expected) in [(UInt32.max, 600), (90, 90)] {
+            let scene = Scene(
+                Scene.options {
+                    $0.natPing = .off
+                    $0.natSeconds = seconds
+                })
+            var natted = Self.natted()
+            var plain = Phone()
+            for _ in 0..<2 {
+                #expect(scene.register(&natted).first?.expires() == expected)
+                #expect(scene.register(&plain).first?.expires() == 600)
+                _ = scene.advance(s: 60)
+            }
+            #expect(scene.counter(.registerAbsorbed) == 2)
+        }
+    }
+
     // MARK: OPTIONS
 
     /// A phone behind NAT, and the contact by which the main registrar calls it.
