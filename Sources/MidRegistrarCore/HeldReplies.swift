@@ -37,6 +37,8 @@ public struct HeldReplies: ~Copyable {
     public mutating func hold(_ reply: Reply, _ message: Span<UInt8>) -> Bool {
         guard count < replies.count else { return false }
         if isEmpty {
+            // From the front again, so that no more memory is touched than was needed at once.
+            (head, tail) = (0, 0)
             writeAt = 0
             readAt = 0
         }

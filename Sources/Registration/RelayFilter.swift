@@ -19,19 +19,37 @@ public struct RelayFilter: ~Copyable, Sendable {
         case refused
     }
 
+    /// Thirty-two bytes: two to a cache line.
     public struct Entry: BitwiseCopyable, Sendable {
-        public var aor: UInt64 = 0
-        public var transaction: UInt64 = 0
+        var transaction: UInt64 = 0
         public var first: Instant = Instant(milliseconds: 0)
-        public var lastSent: Instant = Instant(milliseconds: 0)
-        public var copies: UInt16 = 0
+        /// The lower half of the AOR key's lower half; with the transaction it is unmistakable.
+        var aor: UInt32 = 0
+        /// Milliseconds since `first`.
+        private var lastSentAfter: UInt32 = 0
+        /// Milliseconds since `first`, and one; 0 if it has not happened.
+        private var removedAfter: UInt32 = 0
+        var copies: UInt8 = 0
         public var state: State = .free
         /// It asks for the removal of all contacts.
-        public var removesAll = false
-        /// When the main registrar has done so.
-        public var removedAt = Instant(milliseconds: 0)
+        var removesAll = false
 
         public init() {}
+
+        var lastSent: Instant {
+            get { first.advanced(byMilliseconds: UInt64(lastSentAfter)) }
+            set { lastSentAfter = UInt32(clamping: newValue.millisecondsSince(first)) }
+        }
+
+        /// When the main registrar has removed all contacts; the beginning of time if it has not.
+        var removedAt: Instant {
+            get {
+                removedAfter == 0
+                    ? Instant(milliseconds: 0)
+                    : first.advanced(byMilliseconds: UInt64(removedAfter) - 1)
+            }
+            set { removedAfter = UInt32(clamping: newValue.millisecondsSince(first) + 1) }
+        }
     }
 
     /// What to do with a REGISTER that is to be relayed.
@@ -87,7 +105,9 @@ public struct RelayFilter: ~Copyable, Sendable {
         // A refused one of the same AOR gives its place: nothing is lost by forgetting it, and the
         // run of one AOR stays short however often somebody is challenged for it.
         var at = Int(truncatingIfNeeded: aor.low) & mask
-        while young[at].state != .free, young[at].aor != aor.low || young[at].state != .refused {
+        while young[at].state != .free,
+            young[at].aor != Self.short(aor.low) || young[at].state != .refused
+        {
             at = (at + 1) & mask
         }
         if young[at].state == .free {
@@ -100,7 +120,7 @@ public struct RelayFilter: ~Copyable, Sendable {
             youngCount += 1
         }
         var entry = Entry()
-        entry.aor = aor.low
+        entry.aor = Self.short(aor.low)
         entry.transaction = transaction
         entry.first = now
         entry.lastSent = now
@@ -130,11 +150,13 @@ public struct RelayFilter: ~Copyable, Sendable {
             // Phones send at T1, 2·T1, 4·T1 … T2; a little early is in time.
             let step = RegistrationLimits.t1Ms << UInt64(min(entry.copies, 3))
             guard now.millisecondsSince(entry.lastSent) + 50 >= step else { return .dropTooSoon }
-            cells[at].copies += 1
+            if cells[at].copies < .max { cells[at].copies += 1 }
             cells[at].lastSent = now
             return .relayCopy
         }
     }
+
+    private static func short(_ aor: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: aor) }
 
     private static func place(
         _ cells: borrowing RigidBuffer<Entry>, _ aor: UInt64, _ transaction: UInt64
@@ -142,7 +164,7 @@ public struct RelayFilter: ~Copyable, Sendable {
         let mask = cells.count - 1
         var at = Int(truncatingIfNeeded: aor) & mask
         while cells[at].state != .free {
-            if cells[at].aor == aor, cells[at].transaction == transaction { return at }
+            if cells[at].aor == short(aor), cells[at].transaction == transaction { return at }
             at = (at + 1) & mask
         }
         return nil
@@ -155,7 +177,7 @@ public struct RelayFilter: ~Copyable, Sendable {
         var at = Int(truncatingIfNeeded: aor) & mask
         var count = 0
         while cells[at].state != .free {
-            if cells[at].aor == aor, cells[at].state == .waiting,
+            if cells[at].aor == short(aor), cells[at].state == .waiting,
                 now.millisecondsSince(cells[at].first) < RegistrationLimits.transactionMs
             {
                 count += 1
@@ -210,7 +232,7 @@ public struct RelayFilter: ~Copyable, Sendable {
         let mask = cells.count - 1
         var at = Int(truncatingIfNeeded: aor) & mask
         while cells[at].state != .free {
-            if cells[at].aor == aor, cells[at].removesAll,
+            if cells[at].aor == short(aor), cells[at].removesAll,
                 cells[at].state == .waiting || cells[at].removedAt > first
             {
                 return true

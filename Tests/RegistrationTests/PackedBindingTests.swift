@@ -1,6 +1,6 @@
 import Bytes
 import Keys
-import Registration
+@testable import Registration
 import Testing
 
 @Suite("A binding in 128 bytes")
@@ -8,6 +8,11 @@ struct PackedBindingTests {
     private static let day: UInt64 = 86_400_000
     /// What the offset of a time from the deadline can be.
     private static let reach = UInt64(Int32.max)
+
+    @Test func `has 128 bytes, and a relay that is waited for 32`() {
+        #expect(MemoryLayout<PackedBinding>.stride == 128)
+        #expect(MemoryLayout<RelayFilter.Entry>.stride == 32)
+    }
 
     private static func isSame(_ a: Binding, _ b: Binding) -> Bool {
         a.aor == b.aor && a.id == b.id && a.identity == b.identity && a.contact == b.contact
