@@ -341,7 +341,9 @@ extension WorkerCore {
             mainExpiry = lease.mainExpiry
         } else {
             let asked = mainAsk(
-                contact.askedSeconds, throttled: answer.state.marks.contains(.throttled))
+                contact.askedSeconds,
+                atLeast: filter.entry(answer.aor, answer.transaction)?.lifetime.seconds
+                    ?? (answer.state.marks.contains(.throttled) ? mainSeconds : 0))
             mainGrant = self.mainGrant(bytes, answer, contact, asked: asked, carried: carried)
             mainExpiry = leaseStart(arrival, isKnown: isKnown, now: now)
                 .advanced(bySeconds: mainGrant)
@@ -397,7 +399,10 @@ extension WorkerCore {
         if lease != nil {
             binding.flags.insert(.shared)
             binding.dirtyUntil = max(binding.dirtyUntil, sharedDirtyUntil(answer.aor))
-            if wasVoided(answer.aor, since: arrival) { binding.flags.insert(.dirty) }
+            // What another phone asked for meanwhile was about the same contact.
+            if wasVoided(answer.aor, since: arrival) || isNew && isContested(answer, at: now) {
+                binding.flags.insert(.dirty)
+            }
         }
         // A removal of all contacts may have come to the main registrar after this request.
         if !isKnown || arrival < binding.dirtyUntil
@@ -571,7 +576,7 @@ extension WorkerCore {
                 doubt(place, at: now, location: &location)
                 continue
             }
-            remove(place, arrival, callID, at: now, location: &location)
+            remove(place, arrival, callID, meansAll: true, at: now, location: &location)
             doubt(place, at: now, location: &location)
         }
     }
@@ -618,13 +623,16 @@ extension WorkerCore {
     /// Takes a binding away for good and leaves a tombstone, so that an answer that is still on its
     /// way does not bring it back.
     mutating func remove<Location: LocationService & ~Copyable>(
-        _ place: BindingIndex, _ arrival: Instant, _ callID: UInt64, at now: Instant,
-        location: inout Location
+        _ place: BindingIndex, _ arrival: Instant, _ callID: UInt64, meansAll: Bool = false,
+        at now: Instant, location: inout Location
     ) {
         stopRemoval(place, at: now)
         table[place].arrival = arrival
-        table[place].callID = Binding.half(callID)
-        table[place].sequenceRelayed = index.sequenceNumber
+        // Removed by another phone's request for all contacts, it is still known by its own numbers.
+        if !meansAll || table[place].callID == Binding.half(callID) {
+            table[place].callID = Binding.half(callID)
+            table[place].sequenceRelayed = index.sequenceNumber
+        }
         bury(place, at: now, location: &location)
         counters.add(.bindingsRemoved)
     }

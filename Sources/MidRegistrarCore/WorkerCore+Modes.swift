@@ -44,17 +44,16 @@ extension WorkerCore {
 
     /// The lifetime to ask for the AOR's one contact: it outlasts every phone's.
     ///
-    /// - Parameters:
-    ///   - longest: what is asked for this request's contacts.
-    ///   - isLast: nobody is left behind the contact afterwards.
-    func sharedAsk(_ aor: AORKey, longest: UInt32, isLast: Bool, now: Instant) -> UInt32 {
-        guard !isLast else { return 0 }
-        var seconds = storeIsDown ? longest : max(longest, mainSeconds)
+    /// - Parameter longest: what is asked for at least.
+    func sharedAsk(_ aor: AORKey, longest: UInt32, now: Instant) -> UInt32 {
+        var seconds = longest
         var next = table.first(of: aor)
         while let place = next {
             next = table.next(after: place)
             guard table[place].state == .live, now < table[place].deadline else { continue }
-            seconds = max(seconds, table[place].deadline.secondsLeft(at: now) + 1)
+            // While the store is down, a restart would believe the lease it has on record.
+            let end = storeIsDown ? table[place].mainExpiry : table[place].deadline
+            seconds = max(seconds, end.secondsLeft(at: now) + 1)
         }
         return seconds
     }
@@ -117,6 +116,18 @@ extension WorkerCore {
         return table[place].lastHeard >= arrival
     }
 
+    /// Whether requests of other phones of the AOR have no answer yet.
+    func isContested(_ answer: MainAnswer, at now: Instant) -> Bool {
+        let isWaiting = filter.entry(answer.aor, answer.transaction)?.state == .waiting
+        if filter.waiting(answer.aor, now: now) > (isWaiting ? 1 : 0) { return true }
+        var next = table.first(of: answer.aor)
+        while let place = next {
+            next = table.next(after: place)
+            if table[place].unanswered != 0 { return true }
+        }
+        return false
+    }
+
     /// The contact ID of nobody, by which a tombstone of the AOR's contact itself is kept.
     private func voidID(of aor: AORKey) -> ContactID {
         ContactID(aor, identity: 0, under: options.keys)
@@ -155,6 +166,9 @@ extension WorkerCore {
         Fact.restamp(&factBytes, mainExpiry: mainExpiry)
         location.stage(table[newest].record, factBytes.span)
         hasStaged = true
+        // It counts on that lease from now on, so it waits for the store like whoever is new.
+        table[newest].ticket = nextTicket
+        staged.append(newest)
     }
 
     /// What a 2xx says of the one contact of an AOR.
@@ -179,10 +193,19 @@ extension WorkerCore {
                 && sharedUser.span.same(as: aorText.span)
         }
         let seconds = granted(grant, of: asked)
-        return SharedLease(
-            isKept: true, seconds: seconds,
-            mainExpiry: leaseStart(arrival, isKnown: isKnown, now: now).advanced(
-                bySeconds: seconds))
+        var mainExpiry = leaseStart(arrival, isKnown: isKnown, now: now)
+            .advanced(bySeconds: seconds)
+        // A later request has been answered already: either may have come there last.
+        var next = table.first(of: answer.aor)
+        while let place = next {
+            next = table.next(after: place)
+            if table[place].state == .live, table[place].flags.contains(.shared),
+                table[place].arrival > arrival
+            {
+                mainExpiry = min(mainExpiry, table[place].mainExpiry)
+            }
+        }
+        return SharedLease(isKept: true, seconds: seconds, mainExpiry: mainExpiry)
     }
 
     /// Brings the other phones of the AOR in line with what the main registrar now has.

@@ -276,7 +276,14 @@ extension WorkerCore {
         var leaving = 0
         var newContacts = 0
         var longest: UInt32 = 0
-        let isThrottled = mode != .mirror && !storeIsDown
+        // A copy asks for what the first one asked for, or it would be another request.
+        let known = filter.entry(aor, transaction)?.lifetime
+        let isThrottled = known?.isThrottled ?? (mode != .mirror && !storeIsDown)
+        var lifetime =
+            known
+            ?? RelayFilter.Lifetime(
+                seconds: isThrottled ? mainSeconds : 0, isThrottled: isThrottled)
+        let least = mode == .throttleByAOR ? 0 : lifetime.seconds
         for number in 0..<meaning.count {
             let contact = meaning[number]
             let identity = fingerprints.identity(
@@ -296,7 +303,7 @@ extension WorkerCore {
                 register.ids[number] = unusedID(aor, identity: identity)
                 if contact.askedSeconds > 0 { newContacts += 1 }
             }
-            register.seconds[number] = mainAsk(contact.askedSeconds, throttled: isThrottled)
+            register.seconds[number] = mainAsk(contact.askedSeconds, atLeast: least)
             longest = max(longest, register.seconds[number])
         }
         let live = liveCount(of: aor)
@@ -319,8 +326,14 @@ extension WorkerCore {
             }
         }
         if mode == .throttleByAOR, meaning.count > 0 {
-            register.sharedSeconds = sharedAsk(
-                aor, longest: longest, isLast: longest == 0 && live <= leaving, now: now)
+            if known == nil {
+                let isLast = longest == 0 && live <= leaving
+                lifetime = RelayFilter.Lifetime(
+                    seconds: isLast
+                        ? 0 : sharedAsk(aor, longest: max(longest, lifetime.seconds), now: now),
+                    isThrottled: isThrottled)
+            }
+            register.sharedSeconds = lifetime.seconds
             for number in 0..<meaning.count { register.seconds[number] = 0 }
             if register.sharedSeconds > 0 { stopSharedRemoval(of: aor, at: now) }
         }
@@ -332,8 +345,8 @@ extension WorkerCore {
             return
         }
         switch filter.judge(
-            aor, transaction, removesAll: meaning.isWildcard, inFlightMax: options.inFlightMax,
-            now: now)
+            aor, transaction, removesAll: meaning.isWildcard, lifetime: lifetime,
+            inFlightMax: options.inFlightMax, now: now)
         {
         case .relay: break
         case .relayCopy: counters.add(.relayCopy)
@@ -364,7 +377,8 @@ extension WorkerCore {
                 &outbox)
             return
         }
-        let kind = sealState(bytes, via, aor, flow, transaction, register)
+        let kind = sealState(
+            bytes, via, aor, flow, transaction, register, isThrottled: isThrottled)
         guard let kind else {
             filter.set(.refused, aor, transaction)
             refuse(
@@ -373,10 +387,9 @@ extension WorkerCore {
             return
         }
         count(cause)
-        let endsLease =
-            meaning.isWildcard
-            || mode == .throttleByAOR && meaning.count > 0 && register.sharedSeconds == 0
-        noteRelay(aor, places, transaction, touchesAll: endsLease, at: now)
+        // Whoever asks for the AOR's one contact asks for everybody behind it.
+        let touchesAll = meaning.isWildcard || mode == .throttleByAOR && meaning.count > 0
+        noteRelay(aor, places, transaction, touchesAll: touchesAll, at: now)
         outbox.begin()
         outbox.write(bytes, index.startLine)
         outbox.write("Via: SIP/2.0/UDP ")
@@ -516,9 +529,9 @@ extension WorkerCore {
     }
 
     /// The lifetime to ask of the main registrar for a contact that asks for `asked` seconds.
-    func mainAsk(_ asked: UInt32, throttled: Bool) -> UInt32 {
+    func mainAsk(_ asked: UInt32, atLeast least: UInt32) -> UInt32 {
         guard let seconds = granted(asked), seconds > 0 else { return 0 }
-        return throttled ? max(mainSeconds, seconds) : seconds
+        return max(least, seconds)
     }
 
     /// The binding a contact means: by instance ID, else by what a push finds it by, else by URI
@@ -580,13 +593,13 @@ extension WorkerCore {
     /// Puts into `sealed` what the answer will need; `nil` if there is no way to keep it.
     private mutating func sealState(
         _ bytes: Span<UInt8>, _ via: ViaValue, _ aor: AORKey, _ flow: Flow,
-        _ transaction: UInt64, _ register: RelayedRegister
+        _ transaction: UInt64, _ register: RelayedRegister, isThrottled: Bool
     ) -> SealedVia.Kind? {
         var marks: RelayState.Marks = []
         if meaning.isWildcard { marks.insert(.wildcard) }
         if index.viaFields > 1 || via.isFollowed || index.has(.path) { marks.insert(.indirect) }
         if index.has(.authorization) { marks.insert(.authorized) }
-        if !storeIsDown, mode != .mirror { marks.insert(.throttled) }
+        if isThrottled { marks.insert(.throttled) }
         if mode == .throttleByAOR { marks.insert(.shared) }
         if options.givesGRUUs, supports("gruu", bytes) { marks.insert(.wantsGRUUs) }
         if register.contact.placement == .path {

@@ -25,20 +25,32 @@ public struct RelayFilter: ~Copyable, Sendable {
         public var first: Instant = Instant(milliseconds: 0)
         /// The lower half of the AOR key's lower half; with the transaction it is unmistakable.
         var aor: UInt32 = 0
-        /// Milliseconds since `first`.
-        private var lastSentAfter: UInt32 = 0
+        public var lifetime = Lifetime()
         /// Milliseconds since `first`, and one; 0 if it has not happened.
         private var removedAfter: UInt32 = 0
-        var copies: UInt8 = 0
+        /// Steps of four milliseconds since `first`.
+        private var lastSentAfter: UInt16 = 0
+        /// The lower two bits are `copies`, the next one is `removesAll`.
+        private var bits: UInt8 = 0
         public var state: State = .free
-        /// It asks for the removal of all contacts.
-        var removesAll = false
 
         public init() {}
 
         var lastSent: Instant {
-            get { first.advanced(byMilliseconds: UInt64(lastSentAfter)) }
-            set { lastSentAfter = UInt32(clamping: newValue.millisecondsSince(first)) }
+            get { first.advanced(byMilliseconds: UInt64(lastSentAfter) * 4) }
+            set { lastSentAfter = UInt16(clamping: newValue.millisecondsSince(first) / 4) }
+        }
+
+        /// Three are as good as more.
+        var copies: UInt8 {
+            get { bits & 3 }
+            set { bits = bits & ~3 | min(newValue, 3) }
+        }
+
+        /// It asks for the removal of all contacts.
+        var removesAll: Bool {
+            get { bits & 4 != 0 }
+            set { bits = bits & ~4 | (newValue ? 4 : 0) }
         }
 
         /// When the main registrar has removed all contacts; the beginning of time if it has not.
@@ -50,6 +62,20 @@ public struct RelayFilter: ~Copyable, Sendable {
             }
             set { removedAfter = UInt32(clamping: newValue.millisecondsSince(first) + 1) }
         }
+    }
+
+    /// What the main registrar is asked for: a copy asks for the same, whatever has been learnt since.
+    public struct Lifetime: Equatable, BitwiseCopyable, Sendable {
+        private let value: UInt32
+
+        public init(seconds: UInt32 = 0, isThrottled: Bool = false) {
+            value = min(seconds, UInt32.max >> 1) << 1 | (isThrottled ? 1 : 0)
+        }
+
+        /// For each contact at least so many seconds, for the one of an AOR exactly so many.
+        public var seconds: UInt32 { value >> 1 }
+        /// It may be longer than what the phone asks for.
+        public var isThrottled: Bool { value & 1 == 1 }
     }
 
     /// What to do with a REGISTER that is to be relayed.
@@ -87,10 +113,11 @@ public struct RelayFilter: ~Copyable, Sendable {
     ///
     /// - Parameters:
     ///   - removesAll: it asks for the removal of all contacts.
+    ///   - lifetime: what it asks for, remembered at its first time.
     ///   - inFlightMax: relays of one AOR that may wait at a time.
     public mutating func judge(
-        _ aor: AORKey, _ transaction: UInt64, removesAll: Bool = false, inFlightMax: Int,
-        now: Instant
+        _ aor: AORKey, _ transaction: UInt64, removesAll: Bool = false,
+        lifetime: Lifetime = Lifetime(), inFlightMax: Int, now: Instant
     ) -> Verdict {
         turn(now)
         if let verdict = Self.judgeCopy(&young, &youngWaiting, aor.low, transaction, now) {
@@ -126,6 +153,7 @@ public struct RelayFilter: ~Copyable, Sendable {
         entry.lastSent = now
         entry.state = .waiting
         entry.removesAll = removesAll
+        entry.lifetime = lifetime
         young[at] = entry
         youngWaiting += 1
         return .relay
@@ -148,9 +176,9 @@ public struct RelayFilter: ~Copyable, Sendable {
             return .relayCopy
         case .waiting:
             // Phones send at T1, 2·T1, 4·T1 … T2; a little early is in time.
-            let step = RegistrationLimits.t1Ms << UInt64(min(entry.copies, 3))
+            let step = RegistrationLimits.t1Ms << UInt64(entry.copies)
             guard now.millisecondsSince(entry.lastSent) + 50 >= step else { return .dropTooSoon }
-            if cells[at].copies < .max { cells[at].copies += 1 }
+            cells[at].copies = min(entry.copies + 1, 3)
             cells[at].lastSent = now
             return .relayCopy
         }
@@ -208,7 +236,12 @@ public struct RelayFilter: ~Copyable, Sendable {
 
     /// Whether a relay of the AOR has gone out within 64·T1 and has no answer yet.
     public func isWaiting(_ aor: AORKey, now: Instant) -> Bool {
-        Self.waiting(young, aor.low, now) + Self.waiting(old, aor.low, now) > 0
+        waiting(aor, now: now) > 0
+    }
+
+    /// How many relays of the AOR have gone out within 64·T1 and have no answer yet.
+    public func waiting(_ aor: AORKey, now: Instant) -> Int {
+        Self.waiting(young, aor.low, now) + Self.waiting(old, aor.low, now)
     }
 
     /// The main registrar has removed all contacts of the AOR, as was asked.

@@ -1,5 +1,6 @@
 import Bytes
 import MidRegistrarCore
+import Registration
 import Testing
 
 /// Each was found by a history of `ModelTests`.
@@ -131,5 +132,84 @@ struct RaceTests {
         scene.settle()
         #expect(scene.send(phone.text(), from: phoneA).map(\.code) == [200])
         #expect(scene.send(phone.register(), from: phoneA)[0].to == mainServer)
+    }
+
+    // MARK: One contact for all phones of an AOR
+
+    private func shared() -> Scene { Scene(Scene.options { $0.mode = .throttleByAOR }) }
+
+    @Test func `while one phone's request has no answer, no other of its AOR is absorbed`() {
+        var (first, second) = (alice, desk)
+        let scene = shared()
+        scene.register(&first)
+        scene.register(&second)
+        scene.advance(ms: 1_000)
+        #expect(scene.send(second.register(), from: phoneB).map(\.code) == [200])
+        // Perhaps the main registrar agrees to it without keeping the contact.
+        let relayed = scene.send(first.register(expires: 0), from: phoneA)[0]
+        #expect(scene.send(second.register(), from: phoneB)[0].to == mainServer)
+        _ = pass(scene, relayed, 403)
+    }
+
+    @Test func `who is new to the AOR meanwhile is not absorbed either`() {
+        var (first, second) = (alice, desk)
+        let scene = shared()
+        let relayed = scene.send(first.register(), from: phoneA)[0]
+        scene.now += 10
+        scene.register(&second)
+        _ = pass(scene, relayed)
+        #expect(scene.send(second.register(), from: phoneB)[0].to == mainServer)
+    }
+
+    @Test(arguments: [RegistrationMode.throttleByAOR, .throttleByContact])
+    func `a copy asks for what the first one asked for`(mode: RegistrationMode) {
+        var phone = alice
+        let scene = Scene(Scene.options { $0.mode = mode })
+        let relayed = scene.send(phone.register(), from: phoneA)[0]
+        let refusal = answer(
+            relayed, 423, reason: "Interval Too Brief", extra: ["Min-Expires: 7000"])
+        #expect(scene.send(refusal, from: mainServer, socket: mainSocket)[0].code == 500)
+        scene.now += 1_000
+        #expect(scene.send(phone.text(), from: phoneA).map(\.text) == [relayed.text])
+        #expect(scene.send(phone.register(), from: phoneA)[0].expires() == 7_000)
+    }
+
+    @Test func `whoever takes over a lease that the store refuses is not absorbed`() {
+        var (first, second) = (alice, desk)
+        let scene = shared()
+        scene.register(&first)
+        scene.now += 10
+        scene.register(&second)
+        scene.store.isFull = true
+        // Of the two, the second registered last: its fact gets the lease that this one renews.
+        scene.now += 1_000
+        scene.register(&first, expires: 0)
+        scene.store.isFull = false
+        scene.advance(ms: 100)
+        #expect(scene.send(second.register(), from: phoneB)[0].to == mainServer)
+    }
+
+    @Test func `while the store is down, a lease that is on record is not shortened`() {
+        var (first, second) = (alice, desk)
+        let scene = shared()
+        scene.register(&first)
+        scene.storeDown = true
+        scene.settle()
+        let relayed = scene.send(second.register(), from: phoneB)[0]
+        #expect((relayed.expires() ?? 0) >= 3_600)
+    }
+
+    @Test func `an old answer does not undo a removal of all contacts after a restart`() {
+        var (first, second) = (alice, desk)
+        let scene = Scene()
+        scene.register(&first)
+        let old = scene.send(second.register(), from: phoneB)[0]
+        _ = pass(scene, old)
+        scene.restart()
+        scene.now += 10
+        _ = pass(scene, scene.send(removeAll(&first), from: phoneA)[0])
+        scene.now += 1_000
+        _ = pass(scene, old)
+        #expect(scene.gauge(.bindings) == 0)
     }
 }

@@ -43,8 +43,11 @@ extension World {
             broken(.counted, "\(message.summary) after \(last.sequence)", aor: aor)
         }
         removalsSeen[name] = OwnRemoval(callID: message.callID, sequence: message.sequence)
-        for entry in known where entry.aor == aor && entry.mainURI == uri {
-            if entry.confirmedCallID == message.callID,
+        let holders = known.filter { $0.aor == aor && $0.mainURI == uri }
+        // One contact of all phones has the number of the last of them.
+        let last = holders.map(\.lastConfirmedOrder).max() ?? -1
+        for entry in holders {
+            if entry.lastConfirmedOrder == last, entry.confirmedCallID == message.callID,
                 entry.confirmedSequence >= message.sequence
             {
                 broken(
@@ -63,11 +66,15 @@ extension World {
         guard let request = askedBySecondVia(message) else {
             return broken(.sane, "a relay of nothing: \(message.summary)", aor: aor)
         }
-        if request.relayedIn == incarnation, request.relayed != message.vias[0], !storeWasBad {
+        // One that was refused has changed nothing; it may ask for what has been learnt since.
+        if request.relayedIn == incarnation, request.relayed != message.vias[0],
+            request.answered < 300
+        {
             broken(.idempotent, "a copy is relayed otherwise: \(message.summary)", aor: aor)
         }
-        if request.answeredIn == incarnation, (200..<300).contains(request.answered),
-            now < request.firstMs + 30_000, !isOvertaken(request)
+        if request.answeredIn == incarnation, request.incarnation == incarnation,
+            (200..<300).contains(request.answered), now < request.firstMs + 30_000,
+            !isOvertaken(request)
         {
             broken(.idempotent, "relayed after its 2xx: \(message.summary)", aor: aor)
         }
@@ -203,7 +210,7 @@ extension World {
                 continue
             }
             if let asked = request.contacts.first(where: { $0.uri == contact.uri })?.seconds,
-                seconds > max(asked, 60)
+                seconds > max(asked, 60), request.order >= entry.lastConfirmedOrder
             {
                 broken(.leased, "\(contact.uri) is granted more than it asked for", aor: entry.aor)
             }
@@ -254,7 +261,8 @@ extension World {
             }
             guard !isReplaced else { continue }
             settleFloor(entry, request.order)
-            entry.wasVolatile = false
+            // What was agreed to before a restart, and taken back since, is believed for one period.
+            entry.wasVolatile = request.incarnation < incarnation && entry.acceptances.isEmpty
             entry.lastConfirmedOrder = request.order
             entry.confirmedCallID = request.callID
             entry.confirmedSequence = request.sequence

@@ -183,6 +183,15 @@ extension World {
             }
             return
         }
+        // It agrees to one phone and drops what it had agreed to for all of its AOR.
+        if plan.mode == .addressOfRecord, let uri = request.mainURIs.first,
+            main.expiry(aor, uri, at: now) == 0
+        {
+            for entry in known where entry.aor == aor {
+                entry.promisedMs = 0
+                entry.wasHit = true
+            }
+        }
         for (number, contact) in request.contacts.enumerated() {
             let entry = findOrAdd(aor, contact.uri)
             entry.lastAcceptedOrder = request.order
