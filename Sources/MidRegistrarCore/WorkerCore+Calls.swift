@@ -96,8 +96,7 @@ extension WorkerCore {
         }
         let way = way(
             bytes, uri, token: token, id: id, registration: temporary?.registration,
-            sharedKey: sharedKey, fromKey: fromKey,
-            hasToTag: hasToTag, flow)
+            sharedKey: sharedKey, fromKey: fromKey, hasToTag: hasToTag, flow, location: &location)
         if let value = index.value(.maxForwards),
             let hops = try? bytes.number(in: value, max: UInt64(UInt32.max)), hops == 0,
             !isOptions(way)
@@ -158,7 +157,7 @@ extension WorkerCore {
         if index.method == .ack { counters.add(.callsAck) }
     }
 
-    /// The AOR of the caller, by which a phone's own requests are steered: only the owner of its
+    /// The AOR of an address: of the caller, by which a phone's own requests are steered: only the owner of its
     /// bindings can tell a phone from a stranger.
     private mutating func callerKey(_ bytes: Span<UInt8>, _ from: SIPURI) -> AORKey? {
         aorText.clear()
@@ -170,15 +169,19 @@ extension WorkerCore {
 
     /// The table of who may ask for what: contact IDs and flow tokens are the main side's, a
     /// dialog's token also its phone's, everything else a phone's towards the main registrar.
-    private mutating func way(
+    private mutating func way<Location: LocationService & ~Copyable>(
         _ bytes: Span<UInt8>, _ uri: SIPURI, token: FlowToken?, id: ContactID?,
-        registration: UInt64?, sharedKey: AORKey?, fromKey: AORKey?, hasToTag: Bool, _ flow: Flow
+        registration: UInt64?, sharedKey: AORKey?, fromKey: AORKey?, hasToTag: Bool, _ flow: Flow,
+        location: inout Location
     ) -> Way {
         let isMain = options.mainSide.contains(flow.peer)
         let isAck = index.method == .ack
         let forbidden = Way.answer(403, "Forbidden", .callsForbidden)
         if let token {
-            let place = table.find(token.contactID)
+            var place = table.find(token.contactID)
+            if isMain, !hasToTag, place.map({ table[$0].state == .live }) != true {
+                place = beside(place, token, bytes, uri, location: &location) ?? place
+            }
             let present = place.flatMap { table[$0].state == .live ? table[$0].flow : nil }
             if isMain, !hasToTag, present == nil {
                 // Our Path of a binding that is gone (RFC 5626 §5.3): nobody is called by it.
@@ -191,7 +194,7 @@ extension WorkerCore {
                 guard let target = present ?? usableFlow(token) else {
                     return isAck ? .drop : .answer(430, "Flow Failed", .rejectFlowFailed)
                 }
-                return .toPhone(place, target, token.contactID)
+                return .toPhone(place, target, place.map { table[$0].id } ?? token.contactID)
             }
             let isPhone = flow.peer == token.peer || flow == present
             guard isPhone, hasToTag else { return isAck ? .drop : forbidden }
@@ -238,6 +241,38 @@ extension WorkerCore {
         if let caller = phone(fromKey, flow) { return .toMain(caller) }
         if options.strangers == .main { return .toMain(nil) }
         return isAck ? .drop : forbidden
+    }
+
+    /// The binding a request-URI names beside the one whose token it came by: contacts of one
+    /// REGISTER have one Path, which names the first of them.
+    private mutating func beside<Location: LocationService & ~Copyable>(
+        _ place: BindingIndex?, _ token: FlowToken, _ bytes: Span<UInt8>, _ uri: SIPURI,
+        location: inout Location
+    ) -> BindingIndex? {
+        var aor = place.map { table[$0].aor }
+        if aor == nil, let value = index.value(.to),
+            let to = try? NameAddress(bytes, from: value.start, to: value.end),
+            let toURI = try? SIPURI(bytes, to.uri)
+        {
+            aor = callerKey(bytes, toURI)
+        }
+        guard let aor else { return nil }
+        var next = table.first(of: aor)
+        while let other = next {
+            next = table.next(after: other)
+            guard table[other].state == .live, table[other].flow.peer == token.peer,
+                table[other].flow.socket == token.socket
+            else { continue }
+            let isNamed = location.read(table[other].record) { fact -> Bool in
+                let range = Fact.range(of: .contact, in: fact)
+                guard let contact = try? NameAddress(fact, from: range.start, to: range.end),
+                    let own = try? SIPURI(fact, contact.uri)
+                else { return false }
+                return SIPURI.equivalent(uri, in: bytes, own, in: fact)
+            }
+            if isNamed == true { return other }
+        }
+        return nil
     }
 
     /// The ID of a contact that was imported with the number in a request-URI.

@@ -212,4 +212,31 @@ struct RaceTests {
         _ = pass(scene, old)
         #expect(scene.gauge(.bindings) == 0)
     }
+
+    // MARK: Path
+
+    @Test func `a contact is found by its Path when the first one of its REGISTER has ended`() {
+        var phone = alice
+        phone.contact = "<sip:alice@192.0.2.1:5062>;expires=120, <sip:two@192.0.2.1:5064>"
+        let scene = Scene(Scene.options(placement: .path))
+        let relayed = scene.send(phone.register(), from: phoneA)[0]
+        _ = pass(scene, relayed)
+        func call(_ uri: String, _ number: Int) -> [Sent] {
+            let text = [
+                "INVITE \(uri) SIP/2.0",
+                "Via: SIP/2.0/UDP 127.0.0.1:5070;branch=z9hG4bKi\(number)",
+                "Max-Forwards: 70", "Route: \(relayed.first("Path"))",
+                "From: <sip:bob@example.test>;tag=b", "To: <sip:alice@example.test>",
+                "Call-ID: i\(number)", "CSeq: 1 INVITE", "Content-Length: 0", "", "",
+            ].joined(separator: "\r\n")
+            return scene.send(text, from: mainServer)
+        }
+        for seconds: UInt64 in [1, 130, 200] {
+            scene.advance(ms: seconds * 1_000, step: 1_000)
+            let sent = call("sip:two@192.0.2.1:5064", Int(seconds))
+            #expect(sent.map(\.to) == [phoneA] && sent[0].method == "INVITE")
+        }
+        #expect(call("sip:alice@192.0.2.1:5062", 9).map(\.code) == [430])
+        #expect(call("sip:three@192.0.2.1:5062", 10).map(\.code) == [430])
+    }
 }
