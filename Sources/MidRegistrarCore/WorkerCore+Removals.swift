@@ -13,6 +13,8 @@ extension WorkerCore {
     private static let retrySecondsMax: UInt32 = 600
     /// Seconds that a returning phone's REGISTER stops the removal of its old binding.
     private static let pauseSeconds: UInt32 = 40
+    /// Milliseconds of all pauses between two tries: room for a challenged REGISTER (twice 64·T1).
+    private static let pausesMs = 2 * RegistrationLimits.transactionMs
 
     /// Ends the present state of a binding whose deadline has passed.
     mutating func end<Location: LocationService & ~Copyable>(
@@ -60,6 +62,7 @@ extension WorkerCore {
     ) {
         table[place].state = .lapsed
         table[place].unansweredRemovals = 0
+        endPauses(place)
         mark(place, .removalOwed, location: &location)
         if filter.isWaiting(table[place].aor, now: now) {
             // The phone's next REGISTER is on its way; a removal might overtake its 2xx.
@@ -127,9 +130,21 @@ extension WorkerCore {
     }
 
     /// A deadline other than the main expiry says that the removal is not to be sent before it.
+    ///
+    /// Anybody may ask for a contact, again and again; so the pauses between two tries of a removal
+    /// last ``pausesMs`` at most, from `lastHeard` of the lapsed binding on.
     private mutating func pauseRemoval(_ place: BindingIndex, at now: Instant) {
-        table[place].deadline = now.advanced(bySeconds: Self.pauseSeconds)
+        if table[place].lastHeard > now { table[place].lastHeard = now }
+        let end = table[place].lastHeard.advanced(byMilliseconds: Self.pausesMs)
+        // It is in the queue already, or due.
+        guard now < end else { return }
+        table[place].deadline = min(now.advanced(bySeconds: Self.pauseSeconds), end)
         table.reschedule(place)
+    }
+
+    /// From here on it may be paused anew.
+    private mutating func endPauses(_ place: BindingIndex) {
+        table[place].lastHeard = table[place].mainExpiry
     }
 
     /// The phone that returned was refused: what waited for it goes on, so that a binding which is in
@@ -178,6 +193,7 @@ extension WorkerCore {
             }
             outbox.end(to: options.mainServer, from: options.ownSocket)
             counters.add(.ownRemovalSent)
+            endPauses(place)
         }
     }
 
@@ -266,6 +282,8 @@ extension WorkerCore {
         case 200..<300, 404, 481:
             counters.add(.ownRemovalDone)
             removals.close(slot)
+            // What was relayed before and is answered later may have come there before it.
+            table[place].dirtyUntil = max(table[place].dirtyUntil, now)
             bury(place, at: now, location: &location)
         case 500..<600:
             counters.add(.ownRemovalUnanswered)
@@ -362,6 +380,7 @@ extension WorkerCore {
             // It lapsed before; it gets no second life.
             binding.state = .lapsed
             binding.deadline = now
+            binding.lastHeard = binding.mainExpiry
         } else {
             // When it was last refreshed nobody knows: one period of grace, at most the main lease.
             binding.state = .live

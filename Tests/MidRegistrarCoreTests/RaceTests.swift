@@ -134,6 +134,24 @@ struct RaceTests {
         #expect(scene.send(phone.register(), from: phoneA)[0].to == mainServer)
     }
 
+    @Test(arguments: [0, 401])
+    func `strangers' REGISTERs do not keep a removal waiting for ever`(code: Int) {
+        var phone = alice
+        let scene = Scene()
+        scene.register(&phone)
+        scene.advance(ms: 590_000, step: 1_000)
+        var evil = alice
+        evil.callID = "evil@x"
+        evil.sentBy = "203.0.113.9:5060"
+        var sent: [Sent] = []
+        for _ in 0..<9 {
+            let relayed = scene.send(evil.register(authorized: false), from: stranger)[0]
+            if code > 0 { _ = pass(scene, relayed, code) }
+            sent += scene.advance(ms: 10_000, step: 500)
+        }
+        #expect(!sent.filter { $0.socket == ownSocket }.isEmpty)
+    }
+
     // MARK: One contact for all phones of an AOR
 
     private func shared() -> Scene { Scene(Scene.options { $0.mode = .throttleByAOR }) }

@@ -341,9 +341,11 @@ extension World {
                     })
                 else { continue }
             }
+            // REGISTERs of others hold a removal up, but not for ever.
+            let pausedMs = isSettled ? max(endMs, calmMs + 150_000) + 66_000 : .max
             guard entry.lastConfirmedOrder == entry.lastAcceptedOrder, !entry.wasVolatile,
                 !entry.mainURI.isEmpty,
-                now > max(endMs, (relayedMs[entry.aor] ?? 0) + 75_000) + slack,
+                now > min(max(endMs, (relayedMs[entry.aor] ?? 0) + 75_000), pausedMs) + slack,
                 main.expiry(entry.aor, entry.mainURI, at: now) > now
             else { continue }
             broken(
