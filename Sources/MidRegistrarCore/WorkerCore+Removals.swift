@@ -381,6 +381,10 @@ extension WorkerCore {
             binding.state = .lapsed
             binding.deadline = now
             binding.lastHeard = binding.mainExpiry
+            // Its removal may be on its way since before the start.
+            binding.dirtyUntil = max(
+                binding.dirtyUntil,
+                now.advanced(byMilliseconds: RegistrationLimits.transactionMs))
         } else {
             // When it was last refreshed nobody knows: one period of grace, at most the main lease.
             binding.state = .live

@@ -152,6 +152,19 @@ struct RaceTests {
         #expect(!sent.filter { $0.socket == ownSocket }.isEmpty)
     }
 
+    @Test func `a removal that was under way before a restart may still arrive`() {
+        var phone = alice
+        let scene = Scene()
+        scene.register(&phone)
+        let sent = scene.advance(ms: 602_000, step: 500)
+        #expect(sent.contains { $0.socket == ownSocket })
+        scene.restart()
+        phone.callID = "call-3@phone"
+        scene.register(&phone)
+        scene.now += 1_000
+        #expect(scene.send(phone.register(), from: phoneA)[0].to == mainServer)
+    }
+
     // MARK: One contact for all phones of an AOR
 
     private func shared() -> Scene { Scene(Scene.options { $0.mode = .throttleByAOR }) }
