@@ -524,8 +524,7 @@ extension WorkerCore {
                     - min(now.milliseconds, RegistrationLimits.transactionMs))
     }
 
-    /// Seconds that the main registrar grants a contact of its own, at most what was asked; 0 if it
-    /// does not list it.
+    /// Seconds that the main registrar holds a contact of its own; 0 if it does not list it.
     private mutating func mainGrant(
         _ bytes: Span<UInt8>, _ answer: MainAnswer, _ contact: RelayState.SealedContact,
         asked: UInt32, carried: borrowing ByteBuffer
@@ -550,13 +549,14 @@ extension WorkerCore {
         return granted(grant, of: asked)
     }
 
-    /// What a 2xx grants of what was asked.
+    /// For how long the main registrar will hold a contact, by its 2xx. That may be more than it was
+    /// asked for: the phone is granted no more, and the rest is taken back when the phone has gone.
     mutating func granted(_ grant: MainContact.Grant, of asked: UInt32) -> UInt32 {
         guard case .seconds(let seconds) = grant else {
             counters.add(.mainDroppedContact)
             return 0
         }
-        let granted = min(seconds ?? asked, asked)
+        let granted = min(seconds ?? asked, RegistrationLimits.mirroredSecondsMax)
         if granted < asked { counters.add(.mainShortened) }
         return granted
     }

@@ -165,6 +165,22 @@ struct RaceTests {
         #expect(scene.send(phone.register(), from: phoneA)[0].to == mainServer)
     }
 
+    @Test(arguments: [RegistrationMode.throttleByContact, .mirror, .throttleByAOR])
+    func `what the main registrar holds beyond what it was asked for is taken back`(
+        mode: RegistrationMode
+    ) {
+        var phone = alice
+        let scene = Scene(
+            Scene.options {
+                $0.mode = mode
+                $0.mainSeconds = 600
+            })
+        let told = scene.register(&phone, main: 5_000)
+        #expect(told[0].expires() == 600)
+        let sent = scene.advance(ms: 700_000, step: 1_000)
+        #expect(sent.contains { $0.socket == ownSocket && $0.expires() == 0 })
+    }
+
     // MARK: One contact for all phones of an AOR
 
     private func shared() -> Scene { Scene(Scene.options { $0.mode = .throttleByAOR }) }

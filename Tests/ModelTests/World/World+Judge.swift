@@ -323,8 +323,7 @@ extension World {
         }
         guard now >= lastJudgedMs + 1_000 else { return }
         lastJudgedMs = now
-        // What it grants beyond what it was asked for is not believed, and not taken away either.
-        guard case .accepted = plan.ownRemovals, plan.mainMore == 0 else { return }
+        guard case .accepted = plan.ownRemovals else { return }
         let isSettled = isCalm && now > calmMs + 150_000
         let slack =
             (isSettled ? 3_000 : 170_000)
@@ -402,7 +401,6 @@ extension World {
         let phone = phones[number]
         // It has begun its CSeq again, and nobody may take away what is in its way.
         if phone.wasRefused, case .refused = plan.ownRemovals { return }
-        if phone.wasRefused, plan.mainMore > 0 { return }
         let entries = phone.uris.compactMap { find(phone.aor, $0) }
         if phone.wasRefused, entries.contains(where: { $0.wasVolatile || $0.isForgotten }) {
             return
