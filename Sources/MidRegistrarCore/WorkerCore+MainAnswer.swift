@@ -221,8 +221,7 @@ extension WorkerCore {
         } else if answer.state.marks.contains(.wildcard) {
             filter.noteRemovedAll(answer.aor, answer.transaction, at: now)
             removeAll(
-                of: answer.aor, before: entry?.first ?? earliestArrival(now), callID, at: now,
-                location: &location)
+                of: answer.aor, before: entry?.first, callID, at: now, location: &location)
             if mode == .throttleByAOR { voidLease(of: answer.aor, at: now) }
         } else {
             let lease =
@@ -323,7 +322,7 @@ extension WorkerCore {
         let place = table.find(contact.id)
         let wanted = granted(contact.askedSeconds) ?? options.minSeconds
         guard contact.askedSeconds > 0 else {
-            if let place, !isKnown, table[place].arrival > earliestArrival(now) {
+            if let place, !isKnown, !isOlder(place, than: nil, callID) {
                 doubt(place, at: now, location: &location)
             } else if let place {
                 leave(place, answer, arrival, callID, lease, at: now, location: &location)
@@ -564,18 +563,19 @@ extension WorkerCore {
     // MARK: Taking away
 
     private mutating func removeAll<Location: LocationService & ~Copyable>(
-        of aor: AORKey, before arrival: Instant, _ callID: UInt64, at now: Instant,
+        of aor: AORKey, before arrival: Instant?, _ callID: UInt64, at now: Instant,
         location: inout Location
     ) {
         var next = table.first(of: aor)
         while let place = next {
             next = table.next(after: place)
-            guard table[place].state != .tombstone, table[place].arrival <= arrival else {
+            guard table[place].state != .tombstone, isOlder(place, than: arrival, callID) else {
                 // What was asked for later stays, but the main registrar may have had the two in the
                 // other order.
                 doubt(place, at: now, location: &location)
                 continue
             }
+            let arrival = arrival ?? table[place].arrival
             remove(place, arrival, callID, meansAll: true, at: now, location: &location)
             doubt(place, at: now, location: &location)
         }
@@ -602,11 +602,16 @@ extension WorkerCore {
         remove(place, arrival, callID, at: now, location: &location)
     }
 
-    /// When the request of an answer can have been relayed at the earliest, if nobody remembers.
-    private func earliestArrival(_ now: Instant) -> Instant {
-        Instant(
-            milliseconds: now.milliseconds
-                - min(now.milliseconds, RegistrationLimits.transactionMs))
+    /// Whether what a binding holds was asked for before the request at hand, which arrived at
+    /// `arrival`; if nobody remembers that any more, a phone's own numbers tell.
+    private func isOlder(
+        _ place: BindingIndex, than arrival: Instant?, _ callID: UInt64
+    ) -> Bool {
+        let follows =
+            table[place].callID == Binding.half(callID)
+            && table[place].sequenceRelayed < index.sequenceNumber
+        guard let arrival else { return follows }
+        return table[place].arrival < arrival || table[place].arrival == arrival && follows
     }
 
     /// A removal of this contact was accepted that may have come before or after what is known of

@@ -246,6 +246,26 @@ struct RaceTests {
         #expect((relayed.expires() ?? 0) >= 3_600)
     }
 
+    @Test func `an answer to a removal of all takes nothing that it is not known to be later than`()
+    {
+        var (first, second) = (alice, desk)
+        let scene = Scene()
+        scene.register(&first)
+        let removal = scene.send(removeAll(&first), from: phoneA)[0]
+        scene.advance(ms: 1_000)
+        scene.register(&second)
+        // After 64·T1 nobody remembers when the removal was asked for.
+        scene.advance(ms: 50_000, step: 1_000)
+        for _ in 0..<2 {
+            var other = Phone(contact: "<sip:alice@192.0.2.9>", callID: "x\(scene.now)@y")
+            _ = scene.send(other.register(authorized: false), from: stranger)
+            scene.advance(ms: 33_000, step: 1_000)
+        }
+        _ = pass(scene, removal)
+        #expect(scene.gauge(.bindings) == 1)
+        #expect(scene.send(second.register(), from: phoneB)[0].to == mainServer)
+    }
+
     @Test func `an old answer does not undo a removal of all contacts after a restart`() {
         var (first, second) = (alice, desk)
         let scene = Scene()

@@ -124,7 +124,7 @@ extension World {
             return
         }
         let isRelayed = request.acceptedMs != nil && request.handedIn == incarnation
-        if !isRelayed { judgeAbsorbed(request) }
+        if !isRelayed { judgeAbsorbed(request, message) }
         if isRelayed, request.incarnation < incarnation {
             // Nobody remembers when it was asked: it is believed for one period at most, whatever
             // has happened to its contacts since.
@@ -149,7 +149,7 @@ extension World {
     }
 
     /// An answer that the main registrar did not give: only to a refresh by a flow that it confirmed.
-    private func judgeAbsorbed(_ request: Asked) {
+    private func judgeAbsorbed(_ request: Asked, _ message: SIPText) {
         tally.absorbed += 1
         guard !request.isWildcard, !request.contacts.isEmpty else {
             // An address of the phone's that has changed meanwhile may be told what the other was.
@@ -170,6 +170,9 @@ extension World {
             let isSame = entry.acceptances.contains {
                 $0.source == request.source && $0.callID == request.callID
             }
+            // A copy of one that left nothing bound is told nothing of it.
+            let isTold = message.contacts.contains { $0.uri == contact.uri }
+            if !isTold, isAnsweredElsewhere(request) { continue }
             guard isSame || entry.wasVolatile else {
                 return broken(
                     .earned, "absorbed \(contact.uri) from \(request.source.port)",
