@@ -187,7 +187,7 @@ let package = Package(
             swiftSettings: checked + [.unsafeFlags(["-parse-as-library"])]),
         .testTarget(
             name: "ModelTests", dependencies: ["Modelling"],
-            exclude: ["World", "Program", "Faults", "plant"], swiftSettings: checked),
+            exclude: ["World", "Program", "Faults", "plant", "README.md"], swiftSettings: checked),
         .testTarget(name: "TidyTests", swiftSettings: checked),
         // SIPMessage for requests that midreg can write and does not send yet.
         .testTarget(

@@ -2,12 +2,12 @@ import Glibc
 import Modelling
 
 /// `Histories --count N --seed S`: plays N histories, each from a seed of its own made of S, up to the
-/// first that breaks an invariant; `--only SEED` plays the one with that seed.
+/// first that breaks an invariant, the modes in turn; `--only SEED --mode MODE` plays one again.
 @main
 struct Histories {
     static func main() throws {
         var options = [
-            "--count": "10000", "--seed": "1", "--only": "", "--mode": "contact", "--past": "0",
+            "--count": "10000", "--seed": "1", "--only": "", "--mode": "all", "--past": "0",
         ]
         var words = CommandLine.arguments.dropFirst()
         while let name = words.popFirst() {
@@ -18,16 +18,18 @@ struct Histories {
         }
         guard let count = Int(options["--count"] ?? ""), let seed = UInt64(options["--seed"] ?? "")
         else { throw Failure("--count and --seed are numbers") }
-        guard let mode = Plan.Mode(rawValue: options["--mode"] ?? "") else {
-            throw Failure("--mode is contact, mirror, path or aor")
+        let mode = Plan.Mode(rawValue: options["--mode"] ?? "")
+        guard mode != nil || options["--mode"] == "all" else {
+            throw Failure("--mode is contact, mirror, path, aor or all")
         }
+        let modes = mode.map { [$0] } ?? Plan.Mode.allCases
         let campaign: Campaign
         if let only = UInt64(options["--only"] ?? "") {
             print("seed \(only)")
-            campaign = Campaign(seeds: [only], mode: mode)
+            campaign = Campaign(seeds: [only], modes: modes)
         } else {
             print("seed \(seed), \(count) histories")
-            campaign = Campaign(seed: seed, count: count, mode: mode)
+            campaign = Campaign(seed: seed, count: count, modes: modes)
         }
         let result = campaign.run(past: Int(options["--past"] ?? "") ?? 0)
         for violation in result.violations { print(violation) }

@@ -7,15 +7,16 @@ public struct Campaign: Sendable {
     }
 
     let seeds: [UInt64]
-    let mode: Plan.Mode
+    /// One after the other.
+    let modes: [Plan.Mode]
 
-    public init(seeds: [UInt64], mode: Plan.Mode = .contact) {
+    public init(seeds: [UInt64], modes: [Plan.Mode] = Plan.Mode.allCases) {
         self.seeds = seeds
-        self.mode = mode
+        self.modes = modes
     }
 
-    public init(seed: UInt64, count: Int, mode: Plan.Mode = .contact) {
-        self.mode = mode
+    public init(seed: UInt64, count: Int, modes: [Plan.Mode] = Plan.Mode.allCases) {
+        self.modes = modes
         var chance = Chance(seed: seed)
         seeds = (0..<count).map { _ in chance.next() >> 16 }
     }
@@ -25,8 +26,8 @@ public struct Campaign: Sendable {
     /// - Parameter past: how many broken ones are gone past before it stops.
     public func run(past: Int = 0) -> Result {
         var result = Result()
-        for seed in seeds {
-            let world = World(seed: seed, mode: mode)
+        for (number, seed) in seeds.enumerated() {
+            let world = World(seed: seed, mode: modes[number % modes.count])
             world.run()
             result.tally.add(world.tally)
             result.digest = result.digest &* 31 &+ world.digest

@@ -6,7 +6,7 @@ extension World {
     func broken(_ invariant: Invariant, _ what: String, aor: Int? = nil) {
         guard violation == nil else { return }
         var text =
-            "seed \(seed), step \(steps), \(now) ms: \(what)\n  broken: \(invariant.rawValue)\n"
+            "seed \(seed), mode \(plan.mode.rawValue), step \(steps), \(now) ms: \(what)\n  broken: \(invariant.rawValue)\n"
         text += "  plan: \(plan)\n"
         if let aor { text += ladders[aor].text(last: 40, full: false) }
         violation = text
@@ -247,7 +247,10 @@ extension World {
             where entry.aor == request.aor && entry.lastConfirmedOrder < request.order {
                 // What was asked for before and is not answered yet may have come after it.
                 let confirmed = entry.lastConfirmedOrder
-                entry.acceptances.removeAll { $0.order <= confirmed }
+                // Nobody remembers when a late one was asked for: what it names is doubted.
+                let isLate =
+                    request.incarnation < incarnation || now > request.firstMs + 32_000
+                if !isLate { entry.acceptances.removeAll { $0.order <= confirmed } }
                 (entry.promisedMs, entry.endMs) = (0, now)
                 entry.lastConfirmedOrder = max(entry.lastConfirmedOrder, request.order)
             }
