@@ -174,13 +174,16 @@ struct WorkerCase: FuzzCase, ~Copyable {
     private mutating func check(_ message: Outbox.Message) -> String? {
         let copy = outbox.bytes(of: message).array
         let bytes = copy.span
-        if bytes.count == 2 { return nil }
+        if isKeepAlive(copy) { return nil }
         let outcome = MessageParser().parse(bytes, length: bytes.count, into: &index)
-        let isRefusal = !index.isRequest && (index.statusCode == 400 || index.statusCode == 505)
+        let isRefusal = !index.isRequest && [400, 414, 505, 513].contains(index.statusCode)
         switch outcome {
         case .message: break
-        // It came with as many fields as may come, or a line as long as one may be, and ours on top.
-        case .bad(let error) where error.reason == .tooManyHeaders || error.reason == .lineTooLong:
+        // It came with as many fields or Vias as may come, or a line as long as one may be, and ours
+        // on top.
+        case .bad(let error)
+        where error.reason == .tooManyHeaders || error.reason == .lineTooLong
+            || error.reason == .tooManyVias:
             return nil
         case .bad, .keepAlive:
             if !isRefusal { return "\(outcome): \(String(decoding: bytes.array, as: UTF8.self))" }
@@ -194,6 +197,12 @@ struct WorkerCase: FuzzCase, ~Copyable {
             remember()
         }
         return nil
+    }
+
+    /// A pong, a ping to a phone behind NAT, or the answer to a STUN request.
+    private func isKeepAlive(_ bytes: [UInt8]) -> Bool {
+        bytes == Array("\r\n".utf8) || bytes == Array("\r\n\r\n".utf8)
+            || bytes.count == 32 && bytes.starts(with: [1, 1, 0, 12, 0x21, 0x12, 0xA4, 0x42])
     }
 
     private mutating func remember() {
