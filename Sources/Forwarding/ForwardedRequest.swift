@@ -49,11 +49,7 @@ public struct ForwardedRequest: Sendable {
             case .via where isTopVia:
                 isTopVia = false
                 ResponseWriter.writeStamped(bytes, field, source, &outbox)
-            case .maxForwards:
-                let value = (try? bytes.number(in: field.value, max: 255)) ?? 70
-                outbox.write("Max-Forwards: ")
-                outbox.write(decimal: value > 0 ? value - 1 : 0)
-                outbox.write("\r\n")
+            case .maxForwards: MaxForwards.writeLowered(bytes, field, &outbox)
             case .route where isTopRoute && leavesOutTopRoute:
                 isTopRoute = false
                 TopRoute.writeRest(bytes, of: field, &outbox)

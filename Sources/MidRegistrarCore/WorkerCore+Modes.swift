@@ -271,15 +271,9 @@ extension WorkerCore {
 
     /// Whether a Supported field lists an option.
     func supports(_ option: StaticString, _ bytes: Span<UInt8>) -> Bool {
-        for number in 0..<index.count where index[number].name == .supported {
-            var at = index[number].value.start
-            let end = index[number].value.end
-            while at < end {
-                let comma = bytes.find(0x2C, 0x2C, 0x2C, 0x2C, from: at, to: end)
-                let range = bytes.trimmed(ByteRange(at, comma))
-                if bytes.spellsIgnoringCase(option, in: range) { return true }
-                at = comma + 1
-            }
+        var tags = OptionTags(.supported, of: index)
+        while let tag = try? tags.next(bytes, index) {
+            if bytes.spellsIgnoringCase(option, in: tag) { return true }
         }
         return false
     }

@@ -42,8 +42,6 @@ public struct Binding: BitwiseCopyable, Sendable {
         /// What the main registrar holds is one contact for all phones of its AOR; `mainExpiry` is
         /// that one's.
         public static let shared = Flags(rawValue: 16)
-        /// Of a tombstone: what ended it took the AOR's one contact away at the main registrar.
-        public static let voidsLease = Flags(rawValue: 32)
         /// Its phone sits behind a NAT that forgets its flow without pings.
         public static let behindNAT = Flags(rawValue: 64)
     }

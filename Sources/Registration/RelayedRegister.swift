@@ -46,11 +46,7 @@ public struct RelayedRegister {
                     outbox.write(bytes, field.line)
                 }
                 isTopVia = false
-            case .maxForwards:
-                let value = (try? bytes.number(in: field.value, max: 255)) ?? 70
-                outbox.write("Max-Forwards: ")
-                outbox.write(decimal: value > 0 ? value - 1 : 0)
-                outbox.write("\r\n")
+            case .maxForwards: MaxForwards.writeLowered(bytes, field, &outbox)
             case .route:
                 // The topmost names us: that is how the request came here.
                 if isTopRoute {
