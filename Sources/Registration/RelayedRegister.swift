@@ -62,8 +62,13 @@ public struct RelayedRegister {
                 if contact.placement == .addressOfRecord {
                     outbox.write("Contact: <")
                     contact.writeURI(aor: aor, &outbox)
-                    outbox.write(">;expires=")
-                    outbox.write(decimal: sharedSeconds)
+                    outbox.write(">")
+                    // One contact needs its lifetime once: in the Expires header field, if the
+                    // phone sent one, as mid-registrars have always written it.
+                    if !index.has(.expires) {
+                        outbox.write(";expires=")
+                        outbox.write(decimal: sharedSeconds)
+                    }
                     outbox.write("\r\n")
                     break
                 }

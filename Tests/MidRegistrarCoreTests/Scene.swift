@@ -96,12 +96,12 @@ struct Sent: Equatable {
     var method: String { code == 0 ? String(startLine.prefix { $0 != " " }) : "" }
     var contacts: [String] { all("Contact") }
 
-    /// The `expires` of the Contact that has `part` in it.
+    /// The lifetime of the Contact that has `part` in it (RFC 3261 §10.2.1.1).
     func expires(_ part: String = "sip:") -> Int? {
         contacts.first { $0.contains(part) }.flatMap { contact in
             contact.split(separator: ";").compactMap {
                 $0.hasPrefix("expires=") ? Int($0.dropFirst(8)) : nil
-            }.last
+            }.last ?? Int(first("Expires"))
         }
     }
 }
@@ -374,7 +374,9 @@ func answer(
     lines += ["Call-ID: \(request.first("Call-ID"))", "CSeq: \(request.first("CSeq"))"]
     if code < 300, !without {
         for contact in request.contacts where contact != "*" {
-            let asked = contact.components(";expires=").last.flatMap { Int($0) } ?? 3_600
+            let asked =
+                contact.components(";expires=").last.flatMap { Int($0) }
+                ?? Int(request.first("Expires")) ?? 3_600
             guard asked > 0 else { continue }
             let bare = contact.components(";expires=")[0]
             lines.append("Contact: \(bare)" + (expiry ? ";expires=\(expires ?? asked)" : ""))

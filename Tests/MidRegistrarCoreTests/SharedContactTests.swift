@@ -38,7 +38,7 @@ struct SharedContactTests {
             scene.send(
                 alice.register(expires: 300, contact: alice.contact + ";q=0.5"), from: alice.from
             ).first)
-        #expect(relayed.contacts == ["<\(sharedURI)>;expires=3600"])
+        #expect(relayed.contacts == ["<\(sharedURI)>"])
         #expect(relayed.first("Expires") == "3600")
         #expect(relayed.first("Call-ID") == alice.callID)
         #expect(relayed.first("CSeq") == "1 REGISTER")
@@ -72,7 +72,7 @@ struct SharedContactTests {
         scene.register(&one)
         let relayed = try #require(scene.send(two.register(), from: two.from).first)
         #expect(relayed.to == mainServer)
-        #expect(relayed.contacts == ["<\(sharedURI)>;expires=3600"])
+        #expect(relayed.contacts == ["<\(sharedURI)>"])
         #expect(relayed.first("Authorization").contains("alice"))
         #expect(scene.gauge(.bindings) == 1)
         scene.send(
@@ -149,7 +149,7 @@ struct SharedContactTests {
         scene.register(&one)
         scene.register(&two)
         let relayed = try #require(scene.send(one.register(expires: 0), from: one.from).first)
-        #expect(relayed.contacts == ["<\(sharedURI)>;expires=3600"])
+        #expect(relayed.contacts == ["<\(sharedURI)>"])
         #expect(relayed.first("Authorization").contains("alice"))
         #expect(scene.gauge(.bindings) == 2)
         let told = try #require(
@@ -163,7 +163,7 @@ struct SharedContactTests {
         var one = phone(1)
         scene.register(&one)
         let relayed = try #require(scene.send(one.register(expires: 0), from: one.from).first)
-        #expect(relayed.contacts == ["<\(sharedURI)>;expires=0"])
+        #expect(relayed.contacts == ["<\(sharedURI)>"] && relayed.first("Expires") == "0")
         let told = try #require(
             scene.send(answer(relayed), from: mainServer, socket: mainSocket).first)
         #expect(told.contacts.isEmpty && told.code == 200)

@@ -35,10 +35,11 @@ final class StubRegistrar {
             answer += to.line.dropLast(2) + Array(hasTag ? "\r\n".utf8 : ";tag=stub\r\n".utf8)
         }
         if request.method == "REGISTER" {
+            let common = request.first("expires")?.value ?? "3600"
             for contact in request.all("contact") {
                 let hasTime = contact.value.contains(";expires=")
                 answer += contact.line.dropLast(2)
-                answer += Array(hasTime ? "\r\n".utf8 : ";expires=3600\r\n".utf8)
+                answer += Array(hasTime ? "\r\n".utf8 : ";expires=\(common)\r\n".utf8)
             }
         }
         return answer + Array("Content-Length: 0\r\n\r\n".utf8)
