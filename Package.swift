@@ -126,7 +126,7 @@ let package = Package(
                 "MidRegistrarCore", "Registration", "Forwarding", "SIPTransaction", "DigestAuth",
                 "SIPMessage", "Keys", "Bytes", "CMallocCount",
             ],
-            swiftSettings: checked),
+            exclude: ["Peers"], swiftSettings: checked),
         .testTarget(
             name: "ConfigurationTests", dependencies: ["Configuration", "Bytes"],
             swiftSettings: checked),
