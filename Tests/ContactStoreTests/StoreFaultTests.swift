@@ -85,6 +85,7 @@ struct StoreFaultTests {
         store.close()
     }
 
+    /// Stands for R18.
     @Test(arguments: [ENOSPC, EIO])
     func `is down until a write works, and each ticket says which failed`(code: Int32) throws {
         let folder = StateFolder()
@@ -130,6 +131,7 @@ struct StoreFaultTests {
         store.close()
     }
 
+    /// Stands for #729.
     @Test
     func `skips and counts a record whose bytes are wrong, and takes it away`() throws {
         let folder = StateFolder()

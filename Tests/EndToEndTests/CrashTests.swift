@@ -4,6 +4,7 @@ import Testing
 extension EndToEnd {
     @Suite("kill -9 in the middle of load", .serialized)
     struct Crash {
+        /// Stands for R20; #3354.
         @Test func `loses none of 100,000 bindings whose 200 a phone had received`() async throws {
             let folder = try Folder()
             let mainEndpoint = Endpoint("127.0.0.1", try Ports.take())

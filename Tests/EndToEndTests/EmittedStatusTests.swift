@@ -6,6 +6,7 @@ import Testing
 // What a refusal says when something is gone, broken, overtaken or too much; and requests that the
 // element can write but does not send yet, as they are written.
 extension EndToEnd.Emitted {
+    /// Stands for #4315.
     @Test func `430, to a call by a flow that is gone`() async throws {
         let folder = try Folder()
         let main = try StubRegistrar()

@@ -106,6 +106,7 @@ extension EndToEnd {
             await judge.stop()
         }
 
+        /// Stands for #1141.
         @Test func `a relayed REGISTER with several contacts, absorbed 200s and removals`()
             async throws
         {

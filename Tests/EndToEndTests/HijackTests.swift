@@ -16,6 +16,7 @@ extension EndToEnd {
         }
 
         /// `withPassword`: the stranger has an account of its own and uses its password.
+        /// Stands for C3 P5; #2536, #3193.
         @Test(arguments: Attempt.allCases, [false, true])
         func `changes nothing without the main registrar's 2xx`(
             attempt: Attempt, withPassword: Bool

@@ -54,6 +54,7 @@ extension EndToEnd {
             try await stage.end()
         }
 
+        /// Stands for R20.
         @Test func `an answer that was on its way still lands and is kept`() async throws {
             let stage = try await Stage(
                 workers: 4,

@@ -118,6 +118,7 @@ extension EndToEnd {
         }
 
         /// The bar of the test below: without a Path it is refused there.
+        /// Stands for #439.
         @Test func `Kamailio alone refuses Outbound that comes through a proxy without it`()
             async throws
         {

@@ -63,6 +63,7 @@ struct HealthTests {
         #expect(scene.counter(.mainWentDown) == 0)
     }
 
+    /// Stands for C3 P8.
     @Test func `a resync is paced: its moments spread over leases by rate`() {
         let scene = scene {
             $0.resyncPerSecond = 1
@@ -143,6 +144,7 @@ struct HealthTests {
         #expect(scene.send(one.register(), from: one.from).first?.to == mainServer)
     }
 
+    /// Stands for C4 5xx/6xx.
     @Test func `one AOR answered 503 for ever holds nobody back`() throws {
         let scene = scene()
         var one = phone(1)
@@ -158,6 +160,7 @@ struct HealthTests {
         #expect(scene.send(other.register(), from: other.from).first?.to == mainServer)
     }
 
+    /// Stands for C4 5xx/6xx.
     @Test func `503 to many: midreg answers 503 itself for as long, and one in eight goes through`()
     {
         let scene = scene { $0.inFlightMax = 64 }

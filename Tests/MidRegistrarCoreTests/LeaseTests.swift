@@ -171,6 +171,7 @@ struct LeaseTests {
         return nil
     }
 
+    /// Stands for C3 invariant.
     @Test(arguments: 1...40)
     func `in every history`(seed: Int) {
         let broken = history(UInt64(seed) &* 0x9E37_79B9_7F4A_7C15, steps: 120)

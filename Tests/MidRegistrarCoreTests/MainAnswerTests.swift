@@ -33,6 +33,7 @@ struct MainAnswerTests {
         #expect(scene.counter(.mainDuplicate) == 1)
     }
 
+    /// Stands for R3.
     @Test func `to an older request moves nothing after a later one`() {
         let scene = Scene()
         var phone = Phone()
@@ -46,6 +47,7 @@ struct MainAnswerTests {
         #expect(late[0].first("Contact").contains("q=0.4"))
     }
 
+    /// Stands for C4 2xx; C4 more; C4 less; R6.
     @Test(
         arguments: [
             (nil, true, 600, true), (nil, false, 600, true), (300, true, 300, false),
@@ -65,6 +67,7 @@ struct MainAnswerTests {
         #expect((scene.send(phone.register(), from: phoneA)[0].code == 200) == absorbs)
     }
 
+    /// Stands for R5.
     @Test(
         arguments: [("Expires: 300", 300), ("Expires: 99999999999", 600), ("Expires: soon", 600)])
     func `is told by its Expires where the contact says nothing (§10.2.4)`(
@@ -78,6 +81,7 @@ struct MainAnswerTests {
         #expect(done.map { $0.expires() } == [told])
     }
 
+    /// Stands for C4 2xx.
     @Test func `without our contact means that it is not registered`() {
         let scene = Scene()
         var phone = Phone()
@@ -100,6 +104,7 @@ struct MainAnswerTests {
         #expect(scene.gauge(.bindings) == 1)
     }
 
+    /// Stands for C3 bookkeeping.
     @Test func `after a restart is believed but not absorbed on`() {
         let scene = Scene()
         var phone = Phone()
@@ -111,6 +116,7 @@ struct MainAnswerTests {
         #expect(scene.counter(.relayDirty) == 1)
     }
 
+    /// Stands for C4 3xx; C4 401/407; C4 403/404; C4 423; C4 5xx/6xx.
     @Test(
         arguments: [
             (302, 302), (401, 401), (403, 403), (404, 404), (407, 407), (423, 500), (500, 500),
@@ -132,6 +138,7 @@ struct MainAnswerTests {
         )
     }
 
+    /// Stands for C4 403/404.
     @Test(arguments: [403, 404])
     func `a refusal on the binding's own flow ends absorbing, the binding stays`(code: Int) {
         let scene = Scene()
@@ -146,6 +153,7 @@ struct MainAnswerTests {
         #expect(scene.gauge(.bindings) == 1)
     }
 
+    /// Stands for C4 401/407.
     @Test func `a challenge of somebody else's attempt leaves the phone absorbed`() {
         let scene = Scene()
         var phone = Phone()
@@ -162,6 +170,7 @@ struct MainAnswerTests {
 
 @Suite("The store's part in an answer")
 struct CommitTests {
+    /// Stands for C4 own error; R18.
     @Test func `a commit that fails lets the answer go and absorbs nothing on it`() {
         let scene = Scene()
         scene.commitsFail = true
@@ -195,6 +204,7 @@ struct CommitTests {
         #expect(scene.send(third.register(), from: phoneA).map(\.code) == [200])
     }
 
+    /// Stands for C4 423.
     @Test func `while it is down the phone's own expiry is asked for, and 423 is the phone's`() {
         let scene = Scene()
         scene.storeDown = true
@@ -213,6 +223,7 @@ struct CommitTests {
 
 @Suite("A worker that begins with stored facts")
 struct RestartTests {
+    /// Stands for R20.
     @Test func `absorbs again, whatever the number of workers`() {
         let scene = Scene(Scene.options { $0.jitter = 0.1 })
         var phone = Phone()
@@ -250,6 +261,7 @@ struct RestartTests {
         #expect(scene.gauge(.bindings) == 0)
     }
 
+    /// Stands for C3 bookkeeping.
     @Test func `absorbs nothing when the clock says nothing about leases`() {
         let scene = Scene()
         var phone = Phone()

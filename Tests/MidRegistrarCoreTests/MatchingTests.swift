@@ -23,6 +23,7 @@ struct MatchingTests {
         )
     }
 
+    /// Stands for C3 P1.
     @Test(
         arguments: [
             // The same instance at a new address; two instances at one address.

@@ -79,6 +79,7 @@ struct RaceTests {
         #expect(scene.send(phone.register(), from: phoneA)[0].to == mainServer)
     }
 
+    /// Stands for #641, #643.
     @Test func `a phone that began its CSeq again is not kept out by asking`() {
         var phone = alice
         phone.sequence = 50
@@ -165,6 +166,7 @@ struct RaceTests {
         #expect(scene.send(phone.register(), from: phoneA)[0].to == mainServer)
     }
 
+    /// Stands for C4 more.
     @Test(arguments: [RegistrationMode.throttleByContact, .mirror, .throttleByAOR])
     func `what the main registrar holds beyond what it was asked for is taken back`(
         mode: RegistrationMode
@@ -185,6 +187,7 @@ struct RaceTests {
 
     private func shared() -> Scene { Scene(Scene.options { $0.mode = .throttleByAOR }) }
 
+    /// Stands for R3.
     @Test func `while one phone's request has no answer, no other of its AOR is absorbed`() {
         var (first, second) = (alice, desk)
         let scene = shared()

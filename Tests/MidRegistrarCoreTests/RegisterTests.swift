@@ -6,6 +6,7 @@ import Testing
 
 @Suite("A registration that the main registrar has to see (RFC 3261 §10.2)")
 struct RelayedRegistrationTests {
+    /// Stands for R11.
     @Test func `is relayed twice under one contact ID and answered after the commit`() {
         let scene = Scene()
         scene.commits = false
@@ -34,6 +35,7 @@ struct RelayedRegistrationTests {
         #expect(scene.store.durable.count == 1)
     }
 
+    /// Stands for C3 absorbed; C4 to the phone.
     @Test
     func `has its refreshes answered here, with what the main registrar said and the siblings`() {
         let scene = Scene()
@@ -69,6 +71,7 @@ struct RelayedRegistrationTests {
         #expect(scene.send(refresh, from: phoneA).first?.expires() == 200)
     }
 
+    /// Stands for C3 P3; #641, #643.
     @Test func `is refused when overtaken on its own flow, and relayed later`() {
         let scene = Scene()
         var phone = Phone()
@@ -91,6 +94,7 @@ struct RelayedRegistrationTests {
         case flow, callID, contact, expiry, step, vias, removal, fetch
     }
 
+    /// Stands for C3 P2; C3 P4; C3 P7.
     @Test(
         arguments: [
             (.flow, .relayFlowChanged), (.callID, .relayCallIDChanged),
@@ -119,6 +123,7 @@ struct RelayedRegistrationTests {
         #expect(scene.counter(.registerAbsorbed) == 0)
     }
 
+    /// Stands for C3 P6.
     @Test(arguments: [(2_820_000 - 1, true), (2_820_000, false)] as [(UInt64, Bool)])
     func `is relayed once the main lease no longer covers grant and reserve`(
         ms: UInt64, isAbsorbed: Bool
@@ -137,6 +142,7 @@ struct RelayedRegistrationTests {
         #expect(scene.counter(.relayMainDue) == (isAbsorbed ? 0 : 1))
     }
 
+    /// Stands for C4 401/407; R11; #1156.
     @Test func `is due again with credentials when it was challenged`() {
         let scene = Scene()
         var phone = Phone()
@@ -153,6 +159,7 @@ struct RelayedRegistrationTests {
         }
     }
 
+    /// Stands for C4 2xx to *.
     @Test func `takes a binding away by expires 0 and by the wildcard, and is not brought back`() {
         for wildcard in [false, true] {
             let scene = Scene()
@@ -203,6 +210,7 @@ struct RelayedRegistrationTests {
         #expect(scene.counter(.relayDirty) == 1)
     }
 
+    /// Stands for #439.
     @Test func `keeps its contact ID when an instance changes its address`() {
         let scene = Scene()
         var phone = Phone()
@@ -244,6 +252,7 @@ struct RelayedRegistrationTests {
         #expect(scene.gauge(.bindings) == 2)
     }
 
+    /// Stands for C4 own error.
     @Test func `is refused before it is relayed when there are too many contacts`() {
         let scene = Scene(Scene.options { $0.contactsMax = 2 })
         for number in 1...2 {
@@ -257,6 +266,7 @@ struct RelayedRegistrationTests {
         #expect(scene.send(third.register(contact: swap), from: phoneA)[0].to == mainServer)
     }
 
+    /// Stands for C3 granted.
     @Test func `is refused with what it lacks`() {
         let scene = Scene()
         var phone = Phone()
@@ -282,6 +292,7 @@ struct RelayedRegistrationTests {
         #expect(raised.register(&short, expires: 10)[0].expires() == 60)
     }
 
+    /// Stands for C4 again.
     @Test func `copies follow the filter`() {
         let scene = Scene()
         scene.commits = false
@@ -332,6 +343,7 @@ struct RelayedRegistrationTests {
         #expect(full[0].first("Retry-After") == "60")
     }
 
+    /// Stands for C3 partial; R12.
     @Test func `is one change or none for several contacts`() {
         let scene = Scene()
         var phone = Phone(

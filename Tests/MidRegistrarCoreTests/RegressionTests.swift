@@ -23,6 +23,7 @@ struct RegressionTests {
         Phone(from: phoneB, contact: "<sip:alice@192.0.2.2:5062>", callID: "call-2@phone")
     }
 
+    /// Stands for C4 again.
     @Test(arguments: modes)
     func `R1: an answer that the main registrar sends again is taken once`(mode: RegistrationMode) {
         let scene = scene(mode)
@@ -39,6 +40,7 @@ struct RegressionTests {
         #expect(scene.counter(.bindingsExpired) == 1)
     }
 
+    /// Stands for C4 timeout.
     @Test(arguments: modes)
     func `R2: a main registrar that never answers leaves nothing behind`(mode: RegistrationMode) {
         let scene = scene(mode)
@@ -75,6 +77,7 @@ struct RegressionTests {
         #expect(scene.gauge(.bindings) == 0 && scene.store.durable.isEmpty)
     }
 
+    /// Stands for C3 b; C4 2xx, AOR; C4 less; C4 to the phone.
     @Test(
         arguments: modes,
         [(nil, 600), (600, 600), (7_200, 600), (300, 300), (1, 1)] as [(Int?, Int)])
@@ -92,6 +95,7 @@ struct RegressionTests {
         #expect(got[0].all("Expires").isEmpty)
     }
 
+    /// Stands for C3 b; C3 granted.
     @Test(
         arguments: [
             (.throttleByContact, 1, 3_600, 60), (.throttleByContact, 100_000, 3_600, 300),
@@ -212,6 +216,7 @@ struct RegressionTests {
         #expect(scene.send(call, from: mainServer).map(\.to) == [phone.from])
     }
 
+    /// Stands for #1804, #2138, #2615.
     @Test(arguments: modes, [false, true])
     func `R17, #2138: who has left is relayed when it comes back`(
         mode: RegistrationMode, beside: Bool
@@ -228,6 +233,7 @@ struct RegressionTests {
         #expect(back[0].expires() == (mode == .mirror ? 600 : 3_600))
     }
 
+    /// Stands for C3 e; #2536, #3193.
     @Test(arguments: [CoreOptions.Overflow.refuse, .replaceOldest], modes)
     func `#2536: a wrong password takes nobody's place`(
         overflow: CoreOptions.Overflow, mode: RegistrationMode
@@ -299,6 +305,7 @@ struct RegressionTests {
         }
     }
 
+    /// Stands for C4 100.
     @Test(arguments: modes)
     func `C4, 100: a provisional answer is not passed on and changes nothing`(
         mode: RegistrationMode
@@ -315,6 +322,7 @@ struct RegressionTests {
         #expect(got.map(\.code) == [200])
     }
 
+    /// Stands for C3 f.
     @Test func `C3, f: a removal of a contact that nobody has leaves the AOR's lease alone`() {
         let scene = scene(.throttleByAOR)
         var phone = Phone()

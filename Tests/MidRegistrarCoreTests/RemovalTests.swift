@@ -15,6 +15,7 @@ struct RemovalTests {
         return (scene, phone, sent[0])
     }
 
+    /// Stands for R10.
     @Test func `by a REGISTER of our own from the socket for that`() {
         let (_, _, removal) = lapsed()
         #expect(removal.to == mainServer)
@@ -29,6 +30,7 @@ struct RemovalTests {
         #expect(!removal.first("From").contains("tag=f1"))
     }
 
+    /// Stands for R10.
     @Test func `under the phone's Call-ID when there is a number it has not seen`() {
         let (_, phone, removal) = lapsed(refreshes: 2)
         #expect(removal.first("Call-ID") == phone.callID)
@@ -124,6 +126,7 @@ struct RemovalTests {
         #expect(!scene.advance(ms: 4_000).isEmpty)
     }
 
+    /// Stands for R19.
     @Test func `does not begin while the phone's REGISTER is on its way`() {
         let scene = Scene()
         var phone = Phone()
@@ -137,6 +140,7 @@ struct RemovalTests {
         #expect(scene.advance(ms: 60_000).isEmpty)
     }
 
+    /// Stands for R19.
     @Test func `is ended by a 2xx for the phone that was on its way before`() {
         let scene = Scene()
         var phone = Phone()

@@ -30,6 +30,7 @@ private func invite(_ uri: String = sharedURI, branch: String = "z9hG4bKi1") -> 
 
 @Suite("Throttled by AOR: one contact at the main registrar for all phones")
 struct SharedContactTests {
+    /// Stands for C3 a; C4 2xx, AOR.
     @Test func `the main registrar sees one contact, and the phone its own`() throws {
         let scene = scene()
         var alice = phone(1)
@@ -49,6 +50,7 @@ struct SharedContactTests {
         #expect(told.all("Expires").isEmpty)
     }
 
+    /// Stands for C3 d.
     @Test func `a refresh is absorbed while the lease outlasts it by the guard`() {
         let scene = scene()
         var alice = phone(1)
@@ -64,6 +66,7 @@ struct SharedContactTests {
         #expect(absorbed == 15)
     }
 
+    /// Stands for C3 e; #2536, #3193.
     @Test func `a second phone is relayed with its own credentials, and stored on 2xx only`() throws
     {
         let scene = scene()
@@ -83,6 +86,7 @@ struct SharedContactTests {
         #expect(told.contacts.count == 2)
     }
 
+    /// Stands for C3 absorbed; C3 i.
     @Test func `an absorbed answer lists every phone of the AOR`() throws {
         let scene = scene()
         var one = phone(1)
@@ -94,6 +98,7 @@ struct SharedContactTests {
         #expect(told.to == one.from && told.contacts.count == 2)
     }
 
+    /// Stands for C3 g.
     @Test func `the phone of 120 s and the phone of 600 s: the lease outlasts both (#2368)`() throws
     {
         let scene = scene { $0.maxSeconds = 600 }
@@ -123,6 +128,7 @@ struct SharedContactTests {
         }
     }
 
+    /// Stands for C3 g.
     @Test func `a lease that does not outlast a sibling any more is renewed by whoever comes`()
         throws
     {
@@ -141,6 +147,7 @@ struct SharedContactTests {
         #expect(again.to == mainServer)
     }
 
+    /// Stands for C3 P2; C3 c; R9; #1804, #2138, #2615.
     @Test func `removing one of two keeps the contact, with the credentials of who leaves`() throws
     {
         let scene = scene()
@@ -158,6 +165,7 @@ struct SharedContactTests {
         #expect(scene.gauge(.bindings) == 1)
     }
 
+    /// Stands for C3 c; C3 h; R9.
     @Test func `removing the last takes the contact away and leaves nothing`() throws {
         let scene = scene()
         var one = phone(1)
@@ -171,6 +179,7 @@ struct SharedContactTests {
         #expect(scene.advance(s: 120).isEmpty)
     }
 
+    /// Stands for C3 h.
     @Test func `two that leave at once, each not the last: midreg removes the contact itself`()
         throws
     {
@@ -222,6 +231,7 @@ struct SharedContactTests {
         #expect(scene.send(two.register(), from: two.from).first?.to == mainServer)
     }
 
+    /// Stands for R9.
     @Test
     func `a phone that falls silent beside another ends without a word to the main registrar`() {
         let scene = scene()
@@ -233,6 +243,7 @@ struct SharedContactTests {
         #expect(scene.gauge(.bindings) == 1 && scene.store.durable.count == 1)
     }
 
+    /// Stands for R9.
     @Test func `the last one that falls silent is removed by midreg`() throws {
         let scene = scene()
         var one = phone(1)
@@ -254,6 +265,7 @@ struct SharedContactTests {
         #expect(scene.send(two.register(), from: two.from).first?.to == mainServer)
     }
 
+    /// Stands for C4 2xx, AOR.
     @Test func `a main registrar that does not list the contact has registered nobody`() throws {
         let scene = scene()
         var one = phone(1)
@@ -265,6 +277,7 @@ struct SharedContactTests {
         #expect(scene.counter(.mainDroppedContact) == 1)
     }
 
+    /// Stands for C3 P5; #2536, #3193.
     @Test func `a stranger's REGISTER changes nothing, new contact, copy or removal`() throws {
         let scene = scene()
         var one = phone(1)
@@ -328,6 +341,7 @@ struct SharedContactTests {
         #expect(relayed.contacts[0].contains(sharedURI))
     }
 
+    /// Stands for R13; #265, #1445, #1984, #2351.
     @Test func `contacts above the limit are refused, or take the place of the oldest`() throws {
         for overflow in [CoreOptions.Overflow.refuse, .replaceOldest] {
             for mode in [RegistrationMode.throttleByAOR, .throttleByContact] {
@@ -397,6 +411,7 @@ struct MirrorTests {
         #expect(scene.counter(.mainStale) == 0 && scene.gauge(.bindings) == 1)
     }
 
+    /// Stands for C4 423.
     @Test func `a 423 is the phone's to read`() throws {
         let scene = Scene(Scene.options { $0.mode = .mirror })
         var alice = Phone()
@@ -490,6 +505,7 @@ struct PathTests {
         #expect(told.to == alice.from && told.code == 200 && told.expires() == 600)
     }
 
+    /// Stands for #4315.
     @Test func `a call comes by the Path, to one phone, once`() throws {
         let scene = scene()
         var alice = Phone()

@@ -9,6 +9,7 @@ struct ModelTests {
         ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) } ?? value
     }
 
+    /// Stands for R10; #244, #1094, #1151, #1178, #1183, #2451, #3606.
     @Test func `breaks no invariant`() {
         let seed = number("MIDREG_MODEL_SEED", or: 1)
         let count = number("MIDREG_MODEL_COUNT", or: 250)

@@ -31,6 +31,7 @@ struct BindingTableTests {
         return binding
     }
 
+    /// Stands for #244, #1094, #1151, #1178, #1183, #2451, #3606.
     @Test(arguments: 1...5)
     func `agrees with a dictionary after thousands of steps`(seed: Int) {
         var random = Seeded(state: UInt64(seed) &* 0x9E37_79B9)

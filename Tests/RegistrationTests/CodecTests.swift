@@ -202,6 +202,7 @@ struct RegisterMeaningTests {
         return asked
     }
 
+    /// Stands for R12.
     @Test(
         arguments: [
             ([], []),

@@ -122,6 +122,7 @@ struct RefreshPolicyTests {
         #expect(decision == one.expected)
     }
 
+    /// Stands for C3 P6.
     @Test(
         arguments: [(60, 32_000), (640, 32_000), (641, 32_050), (3_600, 180_000)]
             as [(UInt32, UInt64)])
