@@ -17,9 +17,10 @@ final class PeerReplay {
     private var pairs: [String: String] = [:]
     /// What phones and the main registrar have said, by which what we made ourselves is known.
     private var heard = ""
-    /// The last request that went to somebody, by Call-ID and CSeq.
+    /// The last request that went to somebody, by receiver, Call-ID and CSeq.
     private var requests: [String: Sent] = [:]
-    private var routes: [String] = []
+    /// The Record-Route that each phone's calls have from us.
+    private var routes: [String: String] = [:]
     /// Exchanges with the main registrar that the peer had and midreg had not.
     private var foreign: Set<String> = []
 
@@ -41,10 +42,11 @@ final class PeerReplay {
         start = scene.now
     }
 
-    private static let places: [String: TransportAddress] = [
-        "UA1": address("127.0.0.1:5081"), "UA2": address("127.0.0.1:5082"),
-        "UA3": address("127.0.0.1:5083"), "MAIN": mainServer,
+    private static let addresses = [
+        "UA1": "127.0.0.1:5081", "UA2": "127.0.0.1:5082", "UA3": "127.0.0.1:5083",
+        "MAIN": "127.0.0.1:5070",
     ]
+    private static let places = addresses.mapValues { address($0) }
 
     private func name(_ place: TransportAddress) -> String {
         Self.places.first { $0.value == place }?.key ?? "?"
@@ -115,17 +117,19 @@ final class PeerReplay {
         var step = step
         var socket = listener
         if step.isResponse {
-            guard !foreign.contains(step.key), let request = requests[step.key] else {
+            let key = step.from + " " + step.key
+            guard !foreign.contains(key), let request = requests[key] else {
                 step.whose = .peer
                 return write(step)
             }
             write(step)
             socket = request.socket
             // Who answers copies these.
-            let vias = request.all("Via").map { "Via: \($0)" }
-            var lines = [step.lines[0]] + vias
-            for line in step.lines.dropFirst() where !line.hasPrefix("Via: ") {
+            var lines = [step.lines[0]] + request.all("Via").map { "Via: \($0)" }
+            lines += request.all("Record-Route").map { "Record-Route: \($0)" }
+            for line in step.lines.dropFirst() {
                 let name = String(line.prefix { $0 != ":" })
+                if ["Via", "Record-Route"].contains(name) { continue }
                 let isCopied = ["From", "Call-ID", "CSeq"].contains(name)
                 lines.append(isCopied ? "\(name): \(request.first(name))" : line)
             }
@@ -134,17 +138,22 @@ final class PeerReplay {
             write(step)
         }
         step.lines = step.lines.map { line in
-            if line.hasPrefix("Route: "), let route = routes.last { return "Route: \(route)" }
-            if line.hasPrefix("Record-Route: "), let route = routes.last {
-                return "Record-Route: \(route)"
-            }
+            if line.hasPrefix("Route: "), let route = route(of: step) { return "Route: \(route)" }
             return pairs.reduce(line) { text, pair in
-                text.replacingOccurrences(of: pair.key, with: pair.value)
+                ["ctid=", "sip:"].reduce(text) { text, before in
+                    text.replacingOccurrences(of: before + pair.key, with: before + pair.value)
+                }
             }
         }
         heard += step.wire
         guard let source = Self.places[step.from] else { return }
         pending += scene.send(step.wire, from: source, socket: socket)
+    }
+
+    /// The way of a request within a call: that of the phone in its request-URI.
+    private func route(of step: PeerLadder.Step) -> String? {
+        let place = Self.addresses.first { step.lines[0].contains("@\($0.value)") }
+        return place.flatMap { routes[$0.key] }
     }
 
     // MARK: Outward
@@ -153,7 +162,7 @@ final class PeerReplay {
         var found = take(step)
         if found == nil, step.to != "MAIN" {
             // What the peer answers itself midreg may have to ask about.
-            while let at = pending.firstIndex(where: { $0.to == mainServer }) {
+            while let at = pending.firstIndex(where: { $0.method == "REGISTER" }) {
                 alone(pending.remove(at: at), at: step.ms)
             }
             found = take(step)
@@ -170,12 +179,13 @@ final class PeerReplay {
         guard let sent = found else {
             var step = step
             step.whose = .peer
-            if !step.isResponse, requests[step.key] == nil { foreign.insert(step.key) }
+            let key = step.to + " " + step.key
+            if !step.isResponse, requests[key] == nil { foreign.insert(key) }
             return write(step)
         }
         if sent.code == 0 {
-            requests[step.key] = sent
-            foreign.remove(step.key)
+            requests[step.to + " " + step.key] = sent
+            foreign.remove(step.to + " " + step.key)
         }
         let ours = normal(sent)
         pair(step.lines, ours)
@@ -254,8 +264,8 @@ final class PeerReplay {
             let rest = branch.last?.drop { $0 != ";" } ?? ""
             lines[via] = branch[0] + ";branch=z9hG4bK-mid" + rest
         }
-        for line in lines where line.hasPrefix("Record-Route: ") {
-            routes.append(String(line.dropFirst(14)))
+        if sent.code == 0, !sent.all("Record-Route").isEmpty {
+            routes[name(sent.to)] = sent.first("Record-Route")
         }
         return normal(lines, own: true)
     }
@@ -330,60 +340,5 @@ final class PeerReplay {
             }
         }
         return changes
-    }
-}
-
-/// Where midreg does other than the peers in every message, so that no page has to say it.
-enum Everywhere {
-    /// What midreg has to send where the peer sent `lines`; each with the place of its line there.
-    static func midregs(of lines: [String], _ sent: Sent) -> [(text: String, at: Int)] {
-        var found: [(text: String, at: Int)] = []
-        for (at, line) in lines.enumerated() {
-            // A list and as many fields mean the same (§7.3.1); only the peers write lists.
-            if line.hasPrefix("Contact: "), sent.code != 0 {
-                let parts = line.dropFirst(9).components(separatedBy: ", <")
-                found += parts.enumerated().map { number, part in
-                    ("Contact: " + (number == 0 ? "" : "<") + part, at)
-                }
-                continue
-            }
-            // Who answers is told by nobody but the main registrar.
-            if line == "Server: OpenSIPS" { continue }
-            found.append((midregs(of: line, sent), at))
-        }
-        // What midreg answers itself has the request's fields in the request's order…
-        if let to = found.firstIndex(where: { $0.text.hasPrefix("To: ") }), to + 1 < found.count,
-            found[to + 1].text.hasPrefix("From: "), lines.contains("Server: OpenSIPS")
-        {
-            found.swapAt(to, to + 1)
-        }
-        // …and a 200 the date, as a registrar's should (§10.3 step 8).
-        let date = "Date: Tue, 14 Nov 2023 22:13:20 GMT"
-        if sent.first("Date") == date.dropFirst(6), lines.contains("Server: OpenSIPS"),
-            let end = found.firstIndex(where: { $0.text.hasPrefix("Content-Length: ") })
-        {
-            found.insert((date, -1), at: end)
-        }
-        return found
-    }
-
-    private static func midregs(of line: String, _ sent: Sent) -> String {
-        // The peers' scripts put the main registrar's address there; midreg leaves the phone's,
-        // or the digest's `uri` would not be the request's (registration C2).
-        if line == "REGISTER sip:127.0.0.1:5070 SIP/2.0" {
-            return "REGISTER sip:example.test SIP/2.0"
-        }
-        guard line.hasPrefix("Via: ") else { return line }
-        // Ours comes from a socket of a fixed range and carries rport (ruling 8).
-        if line.hasSuffix(";branch=z9hG4bK-mid") {
-            let port = sent.socket == listener ? 5_060 : sent.socket == mainSocket ? 5_160 : 5_170
-            return "Via: SIP/2.0/UDP 127.0.0.1:\(port);branch=z9hG4bK-mid;rport"
-        }
-        // The order of a Via's parameters has no meaning (§20.42): ours come last.
-        let parts = line.components(separatedBy: ";")
-        let branch = parts.filter { $0.hasPrefix("branch=") }
-        let received = parts.filter { $0.hasPrefix("received=") }
-        let port = parts.filter { $0.hasPrefix("rport=") }
-        return ([parts[0]] + branch + received + port).joined(separator: ";")
     }
 }
