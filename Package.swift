@@ -120,10 +120,22 @@ let package = Package(
         .testTarget(
             name: "ForwardingTests", dependencies: ["Forwarding", "SIPMessage", "Bytes"],
             swiftSettings: checked),
+        // The location service without a disk, for all tests that play a worker; optimised in every
+        // build like what plays it most.
+        .target(
+            name: "StoreInMemory", dependencies: ["Registration", "Bytes"],
+            path: "Tests/StoreInMemory", swiftSettings: checked + [.unsafeFlags(["-O"])]),
+        // One worker between phones and a main registrar that the test plays.
+        .target(
+            name: "CoreScene",
+            dependencies: [
+                "StoreInMemory", "MidRegistrarCore", "Registration", "Forwarding", "Keys", "Bytes",
+            ], path: "Tests/CoreScene", swiftSettings: checked),
         .testTarget(
             name: "MidRegistrarCoreTests",
             dependencies: [
-                "MidRegistrarCore", "Registration", "Forwarding", "SIPTransaction", "DigestAuth",
+                "CoreScene", "StoreInMemory", "MidRegistrarCore", "Registration", "Forwarding",
+                "SIPTransaction", "DigestAuth",
                 "SIPMessage", "Keys", "Bytes", "CMallocCount",
             ],
             exclude: ["Peers"], swiftSettings: checked),
@@ -166,7 +178,7 @@ let package = Package(
             name: "FuzzCases",
             dependencies: [
                 "MidRegistrarCore", "Registration", "Forwarding", "DigestAuth", "SIPMessage",
-                "Keys", "Bytes", "Configuration", "ContactStore",
+                "Keys", "Bytes", "Configuration", "ContactStore", "StoreInMemory",
             ], path: "Tests/Fuzz/Cases", swiftSettings: checked),
         .testTarget(
             name: "FuzzReplayTests", dependencies: ["FuzzCases"], path: "Tests/Fuzz/Replay",
@@ -180,7 +192,9 @@ let package = Package(
         // Optimised in every build: what it plays is the worker, not itself.
         .target(
             name: "Modelling",
-            dependencies: ["MidRegistrarCore", "Registration", "Forwarding", "Keys", "Bytes"],
+            dependencies: [
+                "StoreInMemory", "MidRegistrarCore", "Registration", "Forwarding", "Keys", "Bytes",
+            ],
             path: "Tests/ModelTests/World", swiftSettings: checked + [.unsafeFlags(["-O"])]),
         .executableTarget(
             name: "Histories", dependencies: ["Modelling"], path: "Tests/ModelTests/Program",

@@ -1,4 +1,5 @@
 import Bytes
+import CoreScene
 import Forwarding
 import MidRegistrarCore
 import Registration

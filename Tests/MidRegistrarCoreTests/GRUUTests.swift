@@ -1,4 +1,5 @@
 import Bytes
+import CoreScene
 import MidRegistrarCore
 import Registration
 import Testing

@@ -1,7 +1,9 @@
 import Bytes
+import CoreScene
 import Keys
 import MidRegistrarCore
 import Registration
+import StoreInMemory
 import Testing
 
 /// The number under which the main registrar knows a contact from an earlier registrar.

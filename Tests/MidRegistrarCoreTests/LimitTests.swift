@@ -1,3 +1,4 @@
+import CoreScene
 import MidRegistrarCore
 import Registration
 import Testing

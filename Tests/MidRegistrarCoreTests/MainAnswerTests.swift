@@ -1,6 +1,8 @@
 import Bytes
+import CoreScene
 import MidRegistrarCore
 import Registration
+import StoreInMemory
 import Testing
 
 @Suite("What the main registrar answers")

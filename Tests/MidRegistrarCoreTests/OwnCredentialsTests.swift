@@ -1,8 +1,10 @@
 import Bytes
+import CoreScene
 import DigestAuth
 import Forwarding
 import MidRegistrarCore
 import Registration
+import StoreInMemory
 import Testing
 
 @Suite("A removal of our own that is challenged")

@@ -1,5 +1,6 @@
 import Bytes
 import CMallocCount
+import CoreScene
 import MidRegistrarCore
 import Registration
 import Testing

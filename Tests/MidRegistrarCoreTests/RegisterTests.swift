@@ -1,7 +1,9 @@
 import Bytes
 import CMallocCount
+import CoreScene
 import MidRegistrarCore
 import Registration
+import StoreInMemory
 import Testing
 
 @Suite("A registration that the main registrar has to see (RFC 3261 §10.2)")

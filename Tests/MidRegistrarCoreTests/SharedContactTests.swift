@@ -1,7 +1,9 @@
 import Bytes
+import CoreScene
 import Keys
 import MidRegistrarCore
 import Registration
+import StoreInMemory
 import Testing
 
 private func scene(_ change: (inout CoreOptions) -> Void = { _ in }) -> Scene {

@@ -4,6 +4,7 @@ import Keys
 import MidRegistrarCore
 import Registration
 import SIPMessage
+import StoreInMemory
 
 /// A script of what befalls one worker. Steps end with the byte 255; the first byte says what it is:
 /// p, q, s: a datagram of phone p, phone q or a stranger; m, M: one of the main registrar to the
@@ -82,7 +83,7 @@ struct WorkerCase: FuzzCase, ~Copyable {
         case "r":
             store.restart()
             core = WorkerCore(Self.options, now: instant)
-            for (number, fact) in store.facts.sorted(by: { $0.key < $1.key }) {
+            for (number, fact) in store.durable.sorted(by: { $0.key < $1.key }) {
                 _ = core.load(
                     RecordNumber(number), fact.span, leasesDoubtful: !text.isEmpty, now: instant)
             }
@@ -151,14 +152,14 @@ struct WorkerCase: FuzzCase, ~Copyable {
 
     private mutating func endRound() -> String? {
         core.finishRound(at: instant, location: &store, outbox: &outbox)
-        let failed = isFailing ? [store.through] : []
+        store.isFailing = isFailing
+        let (through, failed) = store.decide()
         core.settle(
-            through: store.through, failed: failed, storeDown: isDown, at: instant,
-            outbox: &outbox)
+            through: through, failed: failed, storeDown: isDown, at: instant, outbox: &outbox)
         core.recordAbsorbed(sentNs: now * 1_000_000)
         core.events.removeAll(keepingCapacity: true)
         defer { outbox.clear() }
-        if store.facts.isEmpty == false, core.counters[.mainAnswer200] == 0,
+        if store.visible.isEmpty == false, core.counters[.mainAnswer200] == 0,
             core.counters[.mainAnswer2xx] == 0, core.counters[.bindingsAdded] > 0
         {
             return "a fact without a 2xx of the main registrar"

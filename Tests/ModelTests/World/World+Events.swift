@@ -1,4 +1,5 @@
 import Bytes
+import StoreInMemory
 
 // What happens to phones, main registrar and store.
 extension World {

@@ -1,5 +1,6 @@
 import Bytes
 import MidRegistrarCore
+import StoreInMemory
 
 // The judge: looks at every message that leaves midreg, and asks it for promised bindings.
 extension World {

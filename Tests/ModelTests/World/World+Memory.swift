@@ -1,4 +1,5 @@
 import Bytes
+import StoreInMemory
 
 /// A REGISTER that midreg has heard, with all that became of it.
 final class Asked {
@@ -232,7 +233,7 @@ extension World {
         for aor in ladders.indices {
             ladders[aor].add(now, .note, port: 0, Array("midreg restarts".utf8))
         }
-        let uris = lost.map(ModelStore.contactURI)
+        let uris = lost.map(MemoryStore.contactURI)
         let grace = UInt64(max(60, plan.lifetimes.max() ?? 0)) * 1_000
         for entry in known {
             entry.endMs = max(entry.endMs, now + grace)

@@ -3,6 +3,7 @@ import Forwarding
 import Keys
 import MidRegistrarCore
 import Registration
+import StoreInMemory
 
 /// One history: phones, a network, one worker with its store, and a main registrar, all moved by one
 /// seed, and a judge that looks at every message that leaves the worker.
@@ -47,7 +48,7 @@ public final class World {
     // The worker.
     private let options: CoreOptions
     private var core: WorkerCore
-    var store = ModelStore()
+    var store = MemoryStore()
     private var outbox = Outbox(bytesMax: 1 << 18, messagesMax: 256)
     private var carried = ByteBuffer(bytesMax: WorkerCore.carriedBytesMax)
     private var isSettling = false

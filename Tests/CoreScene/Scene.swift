@@ -1,103 +1,33 @@
-import Bytes
+package import Bytes
 import Forwarding
-import Keys
-import MidRegistrarCore
-import Registration
+package import Keys
+package import MidRegistrarCore
+package import Registration
+package import StoreInMemory
 
-/// A store in memory: what is durable, what is under way, and whether it works.
-struct TestStore: LocationService {
-    private var next: UInt64 = 0
-    /// What a reader of this worker sees.
-    private(set) var visible: [UInt64: [UInt8]] = [:]
-    /// What a restart finds.
-    private(set) var durable: [UInt64: [UInt8]] = [:]
-    private var open: [(UInt64, [UInt8]?)] = []
-    private var handed: [[(UInt64, [UInt8]?)]] = []
-    private var ticket: UInt64 = 0
-    private var decided: UInt64 = 0
-    /// Hand-overs are refused, as by a full queue.
-    var isFull = false
+package struct Sent: Equatable {
+    package let to: TransportAddress
+    package let socket: UInt16
+    /// The same as text, for what is read and not sent on.
+    package let text: String
+    package let bytes: [UInt8]
 
-    mutating func nextRecordNumber() -> RecordNumber {
-        next += 1
-        return RecordNumber(next)
-    }
-
-    mutating func read<Result>(
-        _ number: RecordNumber, _ body: (Span<UInt8>) -> Result
-    ) -> Result? {
-        guard let fact = visible[number.value] else { return nil }
-        return body(fact.span)
-    }
-
-    mutating func stage(_ number: RecordNumber, _ fact: Span<UInt8>) {
-        var bytes: [UInt8] = []
-        for at in fact.indices { bytes.append(fact[at]) }
-        visible[number.value] = bytes
-        open.append((number.value, bytes))
-    }
-
-    mutating func stageRemoval(of number: RecordNumber) {
-        visible[number.value] = nil
-        open.append((number.value, nil))
-    }
-
-    mutating func handOver() -> CommitTicket? {
-        if open.isEmpty { return CommitTicket(ticket) }
-        let changes = open
-        open = []
-        if isFull { return nil }
-        handed.append(changes)
-        ticket += 1
-        return CommitTicket(ticket)
-    }
-
-    /// Decides everything that was handed over; says up to which ticket, and what failed of it.
-    mutating func decide(failing: Bool) -> (through: CommitTicket, failed: [CommitTicket]) {
-        var failed: [CommitTicket] = []
-        for changes in handed {
-            decided += 1
-            if failing {
-                failed.append(CommitTicket(decided))
-            } else {
-                for (number, bytes) in changes { durable[number] = bytes }
-            }
-        }
-        handed = []
-        return (CommitTicket(decided), failed)
-    }
-
-    /// As it is after a restart.
-    mutating func restart() {
-        visible = durable
-        open = []
-        handed = []
-        ticket = 0
-        decided = 0
-    }
-}
-
-struct Sent: Equatable {
-    let to: TransportAddress
-    let socket: UInt16
-    let text: String
-
-    func all(_ name: String) -> [String] {
+    package func all(_ name: String) -> [String] {
         text.split(separator: "\r\n").compactMap { line in
             line.lowercased().hasPrefix(name.lowercased() + ":")
                 ? String(line.dropFirst(name.count + 1).drop { $0 == " " }) : nil
         }
     }
-    func first(_ name: String) -> String { all(name).first ?? "" }
-    var startLine: String { String(text.prefix { $0 != "\r\n" }) }
-    var code: Int {
+    package func first(_ name: String) -> String { all(name).first ?? "" }
+    package var startLine: String { String(text.prefix { $0 != "\r\n" }) }
+    package var code: Int {
         startLine.hasPrefix("SIP/2.0 ") ? Int(startLine.dropFirst(8).prefix(3)) ?? 0 : 0
     }
-    var method: String { code == 0 ? String(startLine.prefix { $0 != " " }) : "" }
-    var contacts: [String] { all("Contact") }
+    package var method: String { code == 0 ? String(startLine.prefix { $0 != " " }) : "" }
+    package var contacts: [String] { all("Contact") }
 
     /// The lifetime of the Contact that has `part` in it (RFC 3261 §10.2.1.1).
-    func expires(_ part: String = "sip:") -> Int? {
+    package func expires(_ part: String = "sip:") -> Int? {
         contacts.first { $0.contains(part) }.flatMap { contact in
             contact.split(separator: ";").compactMap {
                 $0.hasPrefix("expires=") ? Int($0.dropFirst(8)) : nil
@@ -106,44 +36,44 @@ struct Sent: Equatable {
     }
 }
 
-func address(_ text: String) -> TransportAddress {
+package func address(_ text: String) -> TransportAddress {
     guard let address = TransportAddress(hostPort: text, defaultPort: 5_060) else {
         preconditionFailure("an address of a test is one")
     }
     return address
 }
 
-let testKeys: KeyRing = {
+package let testKeys: KeyRing = {
     let secret = (0..<32).map { UInt8($0 + 1) }
     return KeyRing(secret: secret.span)
 }()
 
-let mainServer = address("127.0.0.1:5070")
-let phoneA = address("192.0.2.1:5062")
-let phoneB = address("192.0.2.2:5062")
-let stranger = address("203.0.113.9:5060")
-let listener: UInt16 = 0
-let mainSocket: UInt16 = 1
-let ownSocket: UInt16 = 2
+package let mainServer = address("127.0.0.1:5070")
+package let phoneA = address("192.0.2.1:5062")
+package let phoneB = address("192.0.2.2:5062")
+package let stranger = address("203.0.113.9:5060")
+package let listener: UInt16 = 0
+package let mainSocket: UInt16 = 1
+package let ownSocket: UInt16 = 2
 
 /// One worker (or several) between phones and a main registrar that the test plays.
-final class Scene {
-    let options: CoreOptions
+package final class Scene {
+    package let options: CoreOptions
     private var core: WorkerCore
-    var store = TestStore()
+    package var store = MemoryStore()
     private var outbox = Outbox(bytesMax: 1 << 20, messagesMax: 512)
     private var carried = ByteBuffer(bytesMax: WorkerCore.carriedBytesMax)
-    var now: UInt64
+    package var now: UInt64
     /// Commits are decided at the end of each round.
-    var commits = true
-    var commitsFail = false
-    var storeDown = false
-    private(set) var disposition = WorkerCore.Disposition.done
-    var mayHandOver = true
+    package var commits = true
+    package var commitsFail = false
+    package var storeDown = false
+    package private(set) var disposition = WorkerCore.Disposition.done
+    package var mayHandOver = true
     /// The bytes of what was drained last.
-    private(set) var lastBytes: [UInt8] = []
+    package private(set) var lastBytes: [UInt8] = []
 
-    static func options(
+    package static func options(
         placement: MainContact.Placement = .parameter,
         _ change: (inout CoreOptions) -> Void = { _ in }
     ) -> CoreOptions {
@@ -171,33 +101,37 @@ final class Scene {
         return options
     }
 
-    init(_ options: CoreOptions = Scene.options(), now: UInt64 = 1_000_000) {
+    package init(_ options: CoreOptions = Scene.options(), now: UInt64 = 1_000_000) {
         self.options = options
         self.now = now
         core = WorkerCore(options, now: Instant(milliseconds: now))
         core.setDate(wallSeconds: 1_700_000_000)
     }
 
-    func counter(_ counter: Counter) -> UInt64 { core.counters[counter] }
-    func gauge(_ gauge: Gauge) -> UInt64 { core.counters[gauge] }
-    var events: [CoreEvent] { core.events }
-    var nextTimer: UInt64 { core.nextTimer.milliseconds }
-    var instant: Instant { Instant(milliseconds: now) }
+    package func counter(_ counter: Counter) -> UInt64 { core.counters[counter] }
+    package func gauge(_ gauge: Gauge) -> UInt64 { core.counters[gauge] }
+    package var events: [CoreEvent] { core.events }
+    package var nextTimer: UInt64 { core.nextTimer.milliseconds }
+    package var instant: Instant { Instant(milliseconds: now) }
 
     /// Gives a datagram to the worker, ends the round, and says what went out.
     @discardableResult
-    func send(_ text: String, from source: TransportAddress, socket: UInt16 = listener) -> [Sent] {
+    package func send(_ text: String, from source: TransportAddress, socket: UInt16 = listener)
+        -> [Sent]
+    {
         deliver(text, from: source, socket: socket)
         endRound()
         return drain()
     }
 
     /// Gives a datagram to the worker without ending the round.
-    func deliver(_ text: String, from source: TransportAddress, socket: UInt16 = listener) {
+    package func deliver(_ text: String, from source: TransportAddress, socket: UInt16 = listener) {
         deliver(Array(text.utf8), from: source, socket: socket)
     }
 
-    func deliver(_ datagram: [UInt8], from source: TransportAddress, socket: UInt16 = listener) {
+    package func deliver(
+        _ datagram: [UInt8], from source: TransportAddress, socket: UInt16 = listener
+    ) {
         var bytes = datagram
         let length = bytes.count
         bytes += [UInt8](repeating: 0, count: 64)
@@ -207,26 +141,27 @@ final class Scene {
             outbox: &outbox)
     }
 
-    func endRound() {
+    package func endRound() {
         core.finishRound(at: instant, location: &store, outbox: &outbox)
         if commits { settle() }
         core.recordAbsorbed(sentNs: now * 1_000_000)
     }
 
-    func settle() {
-        let (through, failed) = store.decide(failing: commitsFail)
+    package func settle() {
+        store.isFailing = commitsFail
+        let (through, failed) = store.decide()
         core.settle(
             through: through, failed: failed, storeDown: storeDown, at: instant, outbox: &outbox)
     }
 
-    func sync(over seconds: UInt32?) { core.sync(over: seconds, at: instant) }
-    func sync(aor: String) -> Int? {
+    package func sync(over seconds: UInt32?) { core.sync(over: seconds, at: instant) }
+    package func sync(aor: String) -> Int? {
         let bytes = Array(aor.utf8)
         return core.sync(aor: bytes.span)
     }
 
     /// What went out since it was asked last.
-    func drain() -> [Sent] {
+    package func drain() -> [Sent] {
         var sent: [Sent] = []
         for number in 0..<outbox.count {
             let message = outbox.message(number)
@@ -238,7 +173,7 @@ final class Scene {
             sent.append(
                 Sent(
                     to: message.destination, socket: message.socket,
-                    text: String(decoding: text, as: UTF8.self)))
+                    text: String(decoding: text, as: UTF8.self), bytes: text))
         }
         outbox.clear()
         return sent
@@ -246,7 +181,7 @@ final class Scene {
 
     /// Lets time pass in steps of at most `step` milliseconds; returns what went out.
     @discardableResult
-    func advance(ms: UInt64, step: UInt64 = 500) -> [Sent] {
+    package func advance(ms: UInt64, step: UInt64 = 500) -> [Sent] {
         let end = now + ms
         var sent: [Sent] = []
         repeat {
@@ -258,10 +193,25 @@ final class Scene {
         return sent
     }
 
-    func advance(s: UInt64) -> [Sent] { advance(ms: s * 1_000) }
+    /// Lets time pass to the moment of the worker's next timer, or to `end` if that comes first.
+    @discardableResult
+    package func advanceToTimer(orTo end: UInt64) -> [Sent] {
+        now = min(end, max(now + 1, nextTimer))
+        var sent: [Sent] = []
+        // What a call leaves for the next is due at this very moment too.
+        for _ in 0..<64 {
+            core.fire(at: instant, location: &store, outbox: &outbox)
+            endRound()
+            sent += drain()
+            if nextTimer > now { break }
+        }
+        return sent
+    }
+
+    package func advance(s: UInt64) -> [Sent] { advance(ms: s * 1_000) }
 
     /// The worker is gone and another begins with what the store has.
-    func restart(leasesDoubtful: Bool = false) {
+    package func restart(leasesDoubtful: Bool = false) {
         store.restart()
         core = WorkerCore(options, now: instant)
         core.setDate(wallSeconds: 1_700_000_000)
@@ -273,23 +223,24 @@ final class Scene {
     }
 
     /// Puts a fact into the store, and takes it as after a restart.
-    func put(_ number: UInt64, _ bytes: [UInt8]) {
+    package func put(_ number: UInt64, _ bytes: [UInt8]) {
         store.stage(RecordNumber(number), bytes.span)
         _ = store.handOver()
-        _ = store.decide(failing: false)
+        store.isFailing = false
+        _ = store.decide()
         restart()
     }
 
     /// Takes a fact of another worker's store.
     @discardableResult
-    func load(_ number: UInt64, _ bytes: [UInt8]) -> Bool {
+    package func load(_ number: UInt64, _ bytes: [UInt8]) -> Bool {
         core.load(RecordNumber(number), bytes.span, leasesDoubtful: false, now: instant)
     }
 
     /// Lets time pass in steps of 100 ms and says how often memory was asked for.
-    func measureFire(ms: UInt64, _ count: () -> UInt64) -> UInt64 {
+    package func measureFire(ms: UInt64, _ count: () -> UInt64) -> UInt64 {
         let store = store
-        self.store = TestStore()
+        self.store = MemoryStore()
         var location = store
         var mallocs: UInt64 = 0
         let end = now + ms
@@ -305,9 +256,9 @@ final class Scene {
     }
 
     /// Receives prepared bytes again and again and says how often memory was asked for.
-    func measure(_ prepared: [[UInt8]], _ count: () -> UInt64) -> UInt64 {
+    package func measure(_ prepared: [[UInt8]], _ count: () -> UInt64) -> UInt64 {
         let store = store
-        self.store = TestStore()
+        self.store = MemoryStore()
         var location = store
         var mallocs: UInt64 = 0
         for message in prepared {
@@ -326,18 +277,35 @@ final class Scene {
 }
 
 /// A phone that writes its REGISTERs, and remembers nothing but its numbers.
-struct Phone {
-    var user = "alice"
-    var from = phoneA
-    var socket = listener
-    var contact = "<sip:alice@192.0.2.1:5062>"
-    var sentBy = "192.0.2.1:5062"
-    var callID = "call-1@phone"
-    var sequence = 0
-    var branches = 0
-    var extra: [String] = []
+package struct Phone {
+    package var user: String
+    package var from: TransportAddress
+    package var socket: UInt16
+    package var contact: String
+    package var sentBy: String
+    package var callID: String
+    package var sequence: Int
+    package var branches: Int
+    package var extra: [String]
 
-    mutating func register(
+    package init(
+        user: String = "alice", from: TransportAddress = phoneA, socket: UInt16 = listener,
+        contact: String = "<sip:alice@192.0.2.1:5062>", sentBy: String = "192.0.2.1:5062",
+        callID: String = "call-1@phone", sequence: Int = 0, branches: Int = 0,
+        extra: [String] = []
+    ) {
+        self.user = user
+        self.from = from
+        self.socket = socket
+        self.contact = contact
+        self.sentBy = sentBy
+        self.callID = callID
+        self.sequence = sequence
+        self.branches = branches
+        self.extra = extra
+    }
+
+    package mutating func register(
         expires: Int? = 600, authorized: Bool = true, contact: String? = nil
     ) -> String {
         sequence += 1
@@ -345,7 +313,9 @@ struct Phone {
         return text(expires: expires, authorized: authorized, contact: contact)
     }
 
-    func text(expires: Int? = 600, authorized: Bool = true, contact: String? = nil) -> String {
+    package func text(expires: Int? = 600, authorized: Bool = true, contact: String? = nil)
+        -> String
+    {
         let expiry = expires.map { ["Expires: \($0)"] } ?? []
         let credentials = authorized ? ["Authorization: Digest username=\"\(user)\""] : []
         let contact = contact ?? self.contact
@@ -364,7 +334,7 @@ struct Phone {
 }
 
 /// The main registrar's answer to a relayed request.
-func answer(
+package func answer(
     _ request: Sent, _ code: Int = 200, reason: String = "OK", expires: Int? = nil,
     without: Bool = false, extra: [String] = [], expiry: Bool = true
 ) -> String {
@@ -386,7 +356,7 @@ func answer(
 }
 
 extension String {
-    func components(_ separator: String) -> [String] {
+    package func components(_ separator: String) -> [String] {
         var parts: [String] = []
         var rest = self[...]
         while let range = rest.firstRange(of: separator) {
@@ -397,7 +367,7 @@ extension String {
     }
 
     /// The contact ID in it.
-    var contactID: String {
+    package var contactID: String {
         components("ctid=").dropFirst().first.map { String($0.prefix(24)) } ?? ""
     }
 }
@@ -405,7 +375,7 @@ extension String {
 extension Scene {
     /// Registers a phone by way of the main registrar; returns what the phone got.
     @discardableResult
-    func register(
+    package func register(
         _ phone: inout Phone, expires: Int = 600, main: Int? = nil, extra: [String] = []
     ) -> [Sent] {
         let relayed = send(phone.register(expires: expires), from: phone.from, socket: phone.socket)

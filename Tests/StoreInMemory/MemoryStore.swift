@@ -1,46 +1,48 @@
-import Bytes
-import Keys
-import Registration
+package import Registration
 
 /// The location service in memory: commits are decided late, may fail, and a restart finds only what
 /// was committed. What could not be committed is staged again when the store works again.
-struct ModelStore: LocationService {
+package struct MemoryStore: LocationService {
     private struct Change {
         let number: UInt64
         let bytes: [UInt8]?
     }
 
     private var next: UInt64 = 0
-    private var visible: [UInt64: [UInt8]] = [:]
-    private(set) var durable: [UInt64: [UInt8]] = [:]
+    /// What a reader of this worker sees.
+    package private(set) var visible: [UInt64: [UInt8]] = [:]
+    /// What a restart finds.
+    package private(set) var durable: [UInt64: [UInt8]] = [:]
     private var open: [Change] = []
     private var handed: [[Change]] = []
     private var ticket: UInt64 = 0
     private var decided: UInt64 = 0
     private var kept: [Change] = []
     /// Records whose newest change was promised without being durable.
-    private(set) var volatile: Set<UInt64> = []
+    package private(set) var volatile: Set<UInt64> = []
     /// Hand-overs are refused, as by a full queue.
-    var isFull = false
-    var isFailing = false
+    package var isFull = false
+    package var isFailing = false
     /// Whether the last commit failed.
-    private(set) var isDown = false
+    package private(set) var isDown = false
 
-    var hasHanded: Bool { !handed.isEmpty }
+    package init() {}
 
-    mutating func nextRecordNumber() -> RecordNumber {
+    package var hasHanded: Bool { !handed.isEmpty }
+
+    package mutating func nextRecordNumber() -> RecordNumber {
         next += 1
         return RecordNumber(next)
     }
 
-    mutating func read<Result>(
+    package mutating func read<Result>(
         _ number: RecordNumber, _ body: (Span<UInt8>) -> Result
     ) -> Result? {
         guard let fact = visible[number.value] else { return nil }
         return body(fact.span)
     }
 
-    mutating func stage(_ number: RecordNumber, _ fact: Span<UInt8>) {
+    package mutating func stage(_ number: RecordNumber, _ fact: Span<UInt8>) {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(fact.count)
         for at in fact.indices { bytes.append(fact[at]) }
@@ -49,13 +51,13 @@ struct ModelStore: LocationService {
         open.append(Change(number: number.value, bytes: bytes))
     }
 
-    mutating func stageRemoval(of number: RecordNumber) {
+    package mutating func stageRemoval(of number: RecordNumber) {
         visible[number.value] = nil
         kept.removeAll { $0.number == number.value }
         open.append(Change(number: number.value, bytes: nil))
     }
 
-    mutating func handOver() -> CommitTicket? {
+    package mutating func handOver() -> CommitTicket? {
         if open.isEmpty { return CommitTicket(ticket) }
         let changes = open
         open = []
@@ -82,7 +84,7 @@ struct ModelStore: LocationService {
     }
 
     /// Decides what was handed over; says up to which ticket, and what failed of it.
-    mutating func decide() -> (through: CommitTicket, failed: [CommitTicket]) {
+    package mutating func decide() -> (through: CommitTicket, failed: [CommitTicket]) {
         var failed: [CommitTicket] = []
         while !handed.isEmpty {
             let changes = handed.removeFirst()
@@ -104,10 +106,10 @@ struct ModelStore: LocationService {
     }
 
     /// A commit without anything in it has worked.
-    mutating func comeUp() { isDown = false }
+    package mutating func comeUp() { isDown = false }
 
     /// Stages what failed again, the newest change of each record; says how many changes that were.
-    mutating func restage() -> Int {
+    package mutating func restage() -> Int {
         let old = kept
         kept = []
         open += old
@@ -116,7 +118,8 @@ struct ModelStore: LocationService {
 
     /// As it is after a restart; returns the contacts (AOR and Contact) whose newest state is lost
     /// though it was promised.
-    mutating func restart() -> [[UInt8]] {
+    @discardableResult
+    package mutating func restart() -> [[UInt8]] {
         var lost: [[UInt8]] = []
         for number in volatile.sorted() {
             if let bytes = visible[number] { lost.append(bytes) }
@@ -131,21 +134,5 @@ struct ModelStore: LocationService {
         decided = 0
         isDown = false
         return lost
-    }
-
-    /// Whether a fact of this contact was promised without being durable.
-    func isVolatile(_ uri: String) -> Bool {
-        volatile.contains { number in
-            visible[number].map { Self.contactURI($0) == uri } ?? false
-        }
-    }
-
-    /// The URI of the contact of a fact.
-    static func contactURI(_ bytes: [UInt8]) -> String {
-        let span = bytes.span
-        let range = Fact.range(of: .contact, in: span)
-        let text = bytes[range.start..<range.end]
-        let inner = text.drop { $0 != UInt8(ascii: "<") }.dropFirst()
-        return String(decoding: inner.prefix { $0 != UInt8(ascii: ">") }, as: UTF8.self)
     }
 }
