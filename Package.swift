@@ -139,6 +139,12 @@ let package = Package(
                 "SIPMessage", "Keys", "Bytes", "CMallocCount",
             ],
             exclude: ["Peers"], swiftSettings: checked),
+        // Plays Tests/Scenarios/*.sipflow.
+        .testTarget(
+            name: "ScenarioTests",
+            dependencies: [
+                "CoreScene", "Telemetry", "MidRegistrarCore", "Registration", "Bytes",
+            ], swiftSettings: checked),
         .testTarget(
             name: "ConfigurationTests", dependencies: ["Configuration", "Bytes"],
             swiftSettings: checked),

@@ -1,3 +1,4 @@
+import CoreScene
 import Foundation
 
 /// Where midreg does other than the peers in every message, so that no page has to say it.

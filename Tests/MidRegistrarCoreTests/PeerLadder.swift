@@ -1,3 +1,4 @@
+import CoreScene
 import Foundation
 import Testing
 

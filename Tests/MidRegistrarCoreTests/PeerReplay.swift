@@ -1,4 +1,5 @@
 import Bytes
+import CoreScene
 import Foundation
 import MidRegistrarCore
 import Registration

@@ -1,3 +1,4 @@
+import CoreScene
 import Forwarding
 import MidRegistrarCore
 import Registration

@@ -1,0 +1,31 @@
+import CoreScene
+import MidRegistrarCore
+import Registration
+
+/// Settings by their names in the configuration, as far as scenarios use them.
+enum Settings {
+    static func change(_ name: String, _ value: String) -> ((inout CoreOptions) -> Void)? {
+        let number = UInt32(value)
+        switch (name, value) {
+        case ("register.mode", "contact"): return { $0.mode = .throttleByContact }
+        case ("register.mode", "aor"): return { $0.mode = .throttleByAOR }
+        case ("register.mode", "mirror"): return { $0.mode = .mirror }
+        case ("main.insert", "contact"): return nil
+        case ("main.insert", "path"): return insert(.path)
+        case ("main.id", "user"): return insert(.user)
+        case ("main.remove_expired", "false"): return { $0.removesExpired = false }
+        case ("calls.strangers", "main"): return { $0.strangers = .main }
+        case ("nat.ping", "options"): return { $0.natPing = .options }
+        case ("nat.ping", "crlf"): return { $0.natPing = .crlf }
+        case ("register.gruu", "true"): return { $0.givesGRUUs = true }
+        case ("main.expires", _): return number.map { number in { $0.mainSeconds = number } }
+        case ("register.min_expires", _): return number.map { number in { $0.minSeconds = number } }
+        case ("register.max_expires", _): return number.map { number in { $0.maxSeconds = number } }
+        default: return nil
+        }
+    }
+
+    private static func insert(_ placement: MainContact.Placement) -> (inout CoreOptions) -> Void {
+        { $0.contact = Scene.options(placement: placement).contact }
+    }
+}
