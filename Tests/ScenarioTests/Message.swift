@@ -19,6 +19,10 @@ struct Message: Equatable {
         guard let start = lines.popFirst(), start.contains("SIP/2.0") else { return nil }
         startLine = String(start)
         for line in lines {
+            if line.first?.isWhitespace == true, !fields.isEmpty {
+                fields[fields.count - 1].value += " " + line.trimmed
+                continue
+            }
             guard let colon = line.firstIndex(of: ":") else { return nil }
             let name = String(line[..<colon].trimmed)
             let value = String(line[line.index(after: colon)...].trimmed)
@@ -49,7 +53,7 @@ struct Message: Equatable {
         return nil
     }
     /// The method of a request, or of the request that a response answers.
-    var method: String { String(self["CSeq"].drop { $0 != " " }.dropFirst()) }
+    var method: String { String(self["CSeq"].drop { $0 != " " }.trimmed) }
     var sequence: Int { Int(self["CSeq"].prefix { $0 != " " }) ?? 0 }
     var uri: String {
         let parts = startLine.split(separator: " ")

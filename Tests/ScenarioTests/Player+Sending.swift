@@ -255,28 +255,35 @@ extension Player {
                 && $0.message["To"].parameter("tag") == nil
         }
         guard let initial else { throw complaint("\(peer.name) has no dialog for a \(method)") }
-        let others = mine.filter {
-            ($0.message.code ?? 0) > 100 && ($0.message.code ?? 0) < 300
-                && $0.message["To"].parameter("tag") != nil && $0.isOut != initial.isOut
-                && $0.message.method == initial.message.method
+        let request = initial.message
+        // Answers to the request that began it: the last, or the last 2xx, makes the route set.
+        let answers = mine.filter {
+            101..<300 ~= $0.message.code ?? 0 && $0.message["To"].parameter("tag") != nil
+                && $0.isOut != initial.isOut && $0.message["CSeq"] == request["CSeq"]
                 && (outgoing.with == nil || $0.message["To"].parameter("tag") == outgoing.with)
         }
-        let final = others.last { ($0.message.code ?? 0) >= 200 } ?? others.last
+        let final = answers.last { ($0.message.code ?? 0) >= 200 } ?? answers.last
         guard let answer = final?.message else {
             throw complaint("nothing has made a dialog for a \(method) of \(peer.name)")
         }
-        let request = initial.message
+        let (local, remote) =
+            initial.isOut ? (request["From"], answer["To"]) : (answer["To"], request["From"])
+        let target = mine.last { letter in
+            guard !letter.isOut, !letter.message.values("Contact").isEmpty else { return false }
+            let code = letter.message.code
+            let theirs = code == nil ? "From" : "To"
+            return (code ?? 200) < 300
+                && letter.message[theirs].parameter("tag") == remote.parameter("tag")
+        }
         let numbers = mine.filter { $0.isOut && $0.message.code == nil }.map(\.message.sequence)
         let invite = mine.last { $0.isOut && $0.message.kind == .request("INVITE") }
         let sequence =
             method == "ACK" ? invite?.message.sequence ?? 1 : (numbers.max() ?? 0) + 1
         var message = message(
-            method, (initial.isOut ? answer : request)["Contact"].addressURI, via: newBranch(peer),
+            method, target?.message["Contact"].addressURI ?? "", via: newBranch(peer),
             route: initial.isOut
                 ? answer.elements("Record-Route").reversed() : request.elements("Record-Route"),
-            from: initial.isOut ? request["From"] : answer["To"],
-            to: initial.isOut ? answer["To"] : request["From"], callID: request["Call-ID"],
-            sequence: sequence)
+            from: local, to: remote, callID: request["Call-ID"], sequence: sequence)
         finish(method, by: peer, &message)
         return message
     }

@@ -48,6 +48,23 @@ struct ScenarioTests {
         #expect(pending.allSatisfy { ($0.pending ?? "").count > 10 })
     }
 
+    @Test(
+        .enabled(if: Scenarios.chosen == nil),
+        arguments: [
+            ("CAN", 1...10), ("RED", 1...9), ("ACK", 1...6), ("SIPI", 1...1), ("PRX", 1...5),
+            ("MID", 3...4), ("VAL", 1...5), ("ROUTE", 1...3), ("TGT", 1...4), ("FORK", 1...7),
+            ("BEST", 1...6), ("TRY", 1...2), ("INV", 1...6), ("ACC", 1...4), ("MATCH", 1...3),
+            ("BREADTH", 1...3), ("LOOP", 1...2),
+        ]
+    )
+    func `show every point`(family: String, numbers: ClosedRange<Int>) {
+        let titles = Scenarios.files.map { $0.text.dropFirst(2).prefix { $0 != "\n" } }
+        for point in numbers.map({ "\(family)-\($0)" }) {
+            let shown = titles.contains { $0.hasPrefix(point + ":") || $0.hasPrefix(point + "-") }
+            #expect(shown, "\(point) has no scenario")
+        }
+    }
+
     @Test func `have titles of their own`() {
         let titles = Scenarios.files.map { $0.text.prefix { $0 != "\n" } }
         #expect(titles.count == Set(titles).count)
@@ -68,7 +85,9 @@ enum Scenarios {
         .deletingLastPathComponent().appending(path: "Scenarios")
 
     /// Those to play, by a part of their name or title; all, if nothing is said.
-    static let chosen = ProcessInfo.processInfo.environment["SIPFLOW"]
+    static let chosen = ProcessInfo.processInfo.environment["SIPFLOW"].flatMap {
+        $0.isEmpty ? nil : $0
+    }
 
     static let files: [ScenarioFile] = {
         let found = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
