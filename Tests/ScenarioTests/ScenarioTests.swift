@@ -52,7 +52,7 @@ struct ScenarioTests {
         .enabled(if: Scenarios.chosen == nil),
         arguments: [
             ("CAN", 1...10), ("RED", 1...9), ("ACK", 1...6), ("SIPI", 1...1), ("PRX", 1...5),
-            ("MID", 3...4), ("VAL", 1...5), ("ROUTE", 1...3), ("TGT", 1...4), ("FORK", 1...7),
+            ("MID", 3...4), ("VAL", 1...5), ("ROUTE", 1...4), ("TGT", 1...4), ("FORK", 1...7),
             ("BEST", 1...6), ("TRY", 1...2), ("INV", 1...6), ("ACC", 1...4), ("MATCH", 1...3),
             ("BREADTH", 1...3), ("LOOP", 1...2),
         ]
