@@ -97,8 +97,11 @@ package enum Migrator {
         var maker = FactMaker(options, keys: keys, now: now, wallSeconds: wallSeconds)
         var numbers: [RecordNumber] = []
         var known: [(RecordNumber, Fact)] = []
+        let fingerprints = Fingerprints(keys)
         _ = try store.forEachFact { number, bytes in
-            if let fact = Fact(bytes) { known.append((number, fact)) }
+            guard var fact = Fact(bytes) else { return }
+            fact.migrate(bytes, fingerprints)
+            known.append((number, fact))
         }
         for (number, fact) in known {
             let place = maker.know(fact)

@@ -31,9 +31,12 @@ extension WorkerCore {
             filter.noteRemovedAll(answer.aor, answer.transaction, at: now)
             removeAll(
                 of: answer.aor, before: entry?.first, callID, at: now, location: &location)
-            if mode == .throttleByAOR { voidLease(of: answer.aor, at: now) }
+            if mode == .throttleByAOR {
+                voidLease(
+                    of: SharedContact(ofAOR: answer.aor), answer, at: now, location: &location)
+            }
         } else {
-            let lease =
+            let aorLease =
                 mode == .throttleByAOR
                 ? sharedLease(bytes, answer, arrival: arrival, isKnown: entry != nil, now: now)
                 : nil
@@ -41,14 +44,28 @@ extension WorkerCore {
             for _ in 0..<answer.state.contactCount {
                 let state = carried.span.extracting(answer.body.start..<answer.body.end)
                 guard let contact = answer.state.contact(state, at: &offset) else { break }
+                let lease =
+                    aorLease
+                    ?? lease(
+                        bytes, answer, contact, carried: carried, arrival: arrival,
+                        isKnown: entry != nil, now: now)
                 apply(
                     bytes, answer, contact, callID, carried: carried, arrival: arrival,
-                    isKnown: entry != nil, lease: lease, now: now, location: &location)
+                    isKnown: entry != nil, lease, now: now, location: &location)
+                if aorLease == nil {
+                    settleShared(
+                        SharedContact(answer.aor, contact.id), answer, lease, at: now,
+                        location: &location)
+                }
             }
-            if let lease {
-                settleShared(answer, lease, at: now, location: &location)
-            } else if answer.state.contactCount > 0 {
-                checkSiblings(bytes, answer, arrival: arrival, now: now, location: &location)
+            if answer.state.contactCount > 0 {
+                if let aorLease {
+                    settleShared(
+                        SharedContact(ofAOR: answer.aor), answer, aorLease, at: now,
+                        location: &location)
+                } else {
+                    checkSiblings(bytes, answer, arrival: arrival, now: now, location: &location)
+                }
             }
         }
 
@@ -103,7 +120,7 @@ extension WorkerCore {
         let state = carried.span.extracting(answer.body.start..<answer.body.end)
         for _ in 0..<answer.state.contactCount {
             guard let contact = answer.state.contact(state, at: &offset) else { return false }
-            guard let place = table.find(contact.id) else { continue }
+            guard let place = place(of: contact, in: state) else { continue }
             let binding = table[place]
             if entry != nil {
                 if binding.arrival > arrival { return true }
@@ -126,9 +143,11 @@ extension WorkerCore {
     private mutating func apply<Location: LocationService & ~Copyable>(
         _ bytes: Span<UInt8>, _ answer: MainAnswer, _ contact: RelayState.SealedContact,
         _ callID: UInt64, carried: borrowing ByteBuffer, arrival: Instant, isKnown: Bool,
-        lease: SharedLease?, now: Instant, location: inout Location
+        _ lease: SharedLease, now: Instant, location: inout Location
     ) {
-        let place = table.find(contact.id)
+        let state = carried.span.extracting(answer.body.start..<answer.body.end)
+        let place = place(of: contact, in: state)
+        let shared = sharedContact(answer.aor, contact.id)
         let wanted = granted(contact.askedSeconds) ?? options.minSeconds
         guard contact.askedSeconds > 0 else {
             if let place, !isKnown, !isOlder(place, than: nil, callID) {
@@ -136,35 +155,22 @@ extension WorkerCore {
             } else if let place {
                 leave(place, answer, arrival, callID, lease, at: now, location: &location)
             } else if isKnown {
-                leaveTombstone(answer.aor, contact.id, arrival, callID, at: now)
+                leaveTombstone(
+                    shared, contact.id, identity(of: contact, in: state) ?? 0, arrival, callID,
+                    at: now)
             }
             return
         }
         // A removal of ours that is under way must not outlive this.
         if let place { stopRemoval(place, at: now) }
-        let mainGrant: UInt32
-        let mainExpiry: Instant
-        if let lease {
-            mainGrant = lease.seconds
-            mainExpiry = lease.mainExpiry
-        } else {
-            let asked = mainAsk(
-                contact.askedSeconds,
-                atLeast: filter.entry(answer.aor, answer.transaction)?.lifetime.seconds
-                    ?? (answer.state.marks.contains(.throttled) ? mainSeconds : 0))
-            mainGrant = self.mainGrant(bytes, answer, contact, asked: asked, carried: carried)
-            mainExpiry = leaseStart(arrival, isKnown: isKnown, now: now)
-                .advanced(bySeconds: mainGrant)
-        }
-        let left = mainExpiry.secondsLeft(at: now)
-        let most = min(min(wanted, mainGrant), left)
+        let left = lease.mainExpiry.secondsLeft(at: now)
+        let most = min(min(wanted, lease.seconds), left)
         guard most > 0 else {
             if let place { remove(place, arrival, callID, at: now, location: &location) }
             return
         }
 
         let element = contact.element
-        let state = carried.span.extracting(answer.body.start..<answer.body.end)
         guard
             let address = try? NameAddress(state, from: element.start, to: element.end),
             let parsed = try? ContactRequest(
@@ -184,8 +190,7 @@ extension WorkerCore {
         let isNew = binding.state != .live
         binding.aor = answer.aor
         binding.id = contact.id
-        binding.identity = fingerprints.identity(
-            state, parsed, separatesFlows: answer.state.marks.contains(.path))
+        binding.identity = fingerprints.flowIdentity(state, parsed)
         binding.contact = fingerprints.contact(
             state, element: element, askedSeconds: contact.askedSeconds)
         binding.callID = Binding.half(callID)
@@ -197,20 +202,18 @@ extension WorkerCore {
         binding.flow = answer.state.flow
         // A later refresh may be told more of it than this one.
         binding.grantedSeconds = grant
-        binding.mainExpiry = mainExpiry
+        binding.mainExpiry = lease.mainExpiry
         binding.deadline = now.advanced(bySeconds: told)
         binding.state = .live
         binding.flags = []
         binding.unansweredPings = 0
         if answer.state.marks.contains(.indirect) { binding.flags.insert(.indirect) }
         if isBehindNAT { binding.flags.insert(.behindNAT) }
-        if lease != nil {
-            binding.flags.insert(.shared)
-            binding.dirtyUntil = max(binding.dirtyUntil, sharedDirtyUntil(answer.aor))
-            // What another phone asked for meanwhile was about the same contact.
-            if wasVoided(answer.aor, since: arrival) || isNew && isContested(answer, at: now) {
-                binding.flags.insert(.dirty)
-            }
+        if shared.id == nil { binding.flags.insert(.shared) }
+        binding.dirtyUntil = max(binding.dirtyUntil, sharedDirtyUntil(shared))
+        // What others asked for meanwhile was about the same contact.
+        if isContested(shared, answer, isNew: isNew, arrival: arrival, at: now) {
+            binding.flags.insert(.dirty)
         }
         // A removal of all contacts may have come to the main registrar after this request.
         if !isKnown || arrival < binding.dirtyUntil
@@ -227,8 +230,11 @@ extension WorkerCore {
         }
         if binding.record == .none { binding.record = location.nextRecordNumber() }
 
-        if isNew, options.overflow == .replaceOldest {
-            makeRoom(answer.aor, sparing: place, at: now, location: &location)
+        if isNew {
+            if options.overflow == .replaceOldest {
+                makeRoom(answer.aor, for: contact.id, at: now, location: &location)
+            }
+            makeRoomForFlow(of: contact.id, at: now, location: &location)
         }
         writeFact(bytes, answer, binding, contact.askedSeconds, state, parsed, now: now)
         guard !factBytes.overflowed else {
@@ -330,6 +336,24 @@ extension WorkerCore {
             : Instant(
                 milliseconds: now.milliseconds
                     - min(now.milliseconds, RegistrationLimits.transactionMs))
+    }
+
+    /// What a 2xx says of a contact of its own.
+    private mutating func lease(
+        _ bytes: Span<UInt8>, _ answer: MainAnswer, _ contact: RelayState.SealedContact,
+        carried: borrowing ByteBuffer, arrival: Instant, isKnown: Bool, now: Instant
+    ) -> SharedLease {
+        guard contact.askedSeconds > 0 || contact.isKept else {
+            return SharedLease(isKept: false, seconds: 0, mainExpiry: now)
+        }
+        let least =
+            filter.entry(answer.aor, answer.transaction)?.lifetime.seconds
+            ?? (answer.state.marks.contains(.throttled) ? mainSeconds : 0)
+        let asked = contact.isKept ? least : mainAsk(contact.askedSeconds, atLeast: least)
+        return lease(
+            of: SharedContact(answer.aor, contact.id),
+            mainGrant(bytes, answer, contact, asked: asked, carried: carried), arrival: arrival,
+            isKnown: isKnown, now: now)
     }
 
     /// Seconds that the main registrar holds a contact of its own; 0 if it does not list it.

@@ -178,7 +178,7 @@ extension WorkerCore {
         let isAck = index.method == .ack
         let forbidden = Way.answer(403, "Forbidden", .callsForbidden)
         if let token {
-            var place = table.find(token.contactID)
+            var place = liveFlow(of: token) ?? table.find(token.contactID)
             if isMain, !hasToTag, place.map({ table[$0].state == .live }) != true {
                 place = beside(place, token, bytes, uri, location: &location) ?? place
             }
@@ -196,7 +196,7 @@ extension WorkerCore {
                 }
                 return .toPhone(place, target, place.map { table[$0].id } ?? token.contactID)
             }
-            let isPhone = flow.peer == token.peer || flow == present
+            let isPhone = flow.peer == token.peer || isBound(token.contactID, by: flow)
             guard isPhone, hasToTag else { return isAck ? .drop : forbidden }
             return .toMain(token.contactID)
         }
@@ -204,18 +204,18 @@ extension WorkerCore {
             bytes.extracting(uri.host.start..<uri.host.end), port: uri.port)
         if let id {
             guard isMain else { return isAck ? .drop : forbidden }
-            guard let place = table.find(id) else {
+            guard table.find(id) != nil else {
                 counters.add(.callsOrphan)
                 note(CoreEvent(.orphanCall, source: flow.peer))
                 return isAck ? .drop : .answer(480, "Temporarily Unavailable", .callsGone)
             }
             // A temporary GRUU ends with the registration it was given for (RFC 5627 §5.3).
-            guard table[place].state == .live, !table[place].isUnreachable,
-                registration ?? UInt64(table[place].callID) == UInt64(table[place].callID)
+            guard registration.map({ isRegistered(id, by: $0) }) ?? true,
+                let newest = table.liveFlows(of: id).newest
             else {
                 return isAck ? .drop : .answer(480, "Temporarily Unavailable", .callsGone)
             }
-            return .toPhone(place, table[place].flow, id)
+            return .toPhone(newest, table[newest].flow, id)
         }
         if isOurs, let sharedKey {
             guard isMain else { return isAck ? .drop : forbidden }
@@ -241,6 +241,35 @@ extension WorkerCore {
         if let caller = phone(fromKey, flow) { return .toMain(caller) }
         if options.strangers == .main { return .toMain(nil) }
         return isAck ? .drop : forbidden
+    }
+
+    /// The live flow by which a token's contact is reached: the one that the token names if it is
+    /// still bound and the phone answers by it, else the one heard of last; one that does not answer
+    /// if there is no other.
+    private func liveFlow(of token: FlowToken) -> BindingIndex? {
+        let flows = table.liveFlows(of: token.contactID)
+        for number in 0..<flows.count {
+            let flow = table[flows[number]].flow
+            if flow.peer == token.peer, flow.socket == token.socket { return flows[number] }
+        }
+        return flows.newest
+            ?? table.liveFlows(of: token.contactID, includingUnreachable: true).newest
+    }
+
+    private func isBound(_ id: ContactID, by flow: Flow) -> Bool {
+        let flows = table.liveFlows(of: id, includingUnreachable: true)
+        for number in 0..<flows.count where table[flows[number]].flow == flow { return true }
+        return false
+    }
+
+    /// Whether a flow of a contact is bound by the registration of a temporary GRUU.
+    private func isRegistered(_ id: ContactID, by registration: UInt64) -> Bool {
+        let flows = table.liveFlows(of: id, includingUnreachable: true)
+        for number in 0..<flows.count
+        where UInt64(table[flows[number]].callID) == registration {
+            return true
+        }
+        return false
     }
 
     /// The binding a request-URI names beside the one whose token it came by: contacts of one

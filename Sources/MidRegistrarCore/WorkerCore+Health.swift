@@ -51,7 +51,13 @@ extension WorkerCore {
         let key = AORKey(aorText.span, under: options.keys)
         guard key.steering.owner(among: options.workers) == options.worker else { return nil }
         voidLeases(of: key)
-        return liveCount(of: key)
+        var count = 0
+        var next = table.first(of: key)
+        while let place = next {
+            if table.isLive(place) { count += 1 }
+            next = table.next(after: place)
+        }
+        return count
     }
 
     /// Seconds after which a phone that was held back comes again: spread over the back-off.
@@ -74,7 +80,7 @@ extension WorkerCore {
                 !binding.flags.contains(.shared)
             else { continue }
             if isListed(bytes, answer, binding, location: &location) {
-                listed += 1
+                if isFirstLive(place) { listed += 1 }
                 continue
             }
             // What was confirmed later than this was asked, or has just run out, says nothing.

@@ -27,12 +27,12 @@ extension WorkerCore {
     /// The phone takes a contact back, and the main registrar has agreed.
     mutating func leave<Location: LocationService & ~Copyable>(
         _ place: BindingIndex, _ answer: MainAnswer, _ arrival: Instant, _ callID: UInt64,
-        _ lease: SharedLease?, at now: Instant, location: inout Location
+        _ lease: SharedLease, at now: Instant, location: inout Location
     ) {
         // Two that leave at once are both taken for not the last; then nobody is left behind the
-        // AOR's contact, and it is ours to remove.
-        if let lease, lease.seconds > 0, table[place].state == .live,
-            liveCount(of: answer.aor, but: place) == 0
+        // contact at the main registrar, and it is ours to remove.
+        if lease.seconds > 0, table[place].state == .live,
+            liveCount(of: SharedContact(of: table[place]), but: place) == 0
         {
             table[place].mainExpiry = lease.mainExpiry
             // The main registrar has seen this number: ours needs a Call-ID of its own.
@@ -88,11 +88,14 @@ extension WorkerCore {
     /// The main registrar has removed a contact of which no answer has come yet: one that is still on
     /// its way must not bring it up.
     mutating func leaveTombstone(
-        _ aor: AORKey, _ id: ContactID, _ arrival: Instant, _ callID: UInt64, at now: Instant
+        _ contact: SharedContact, _ id: ContactID, _ identity: UInt64, _ arrival: Instant,
+        _ callID: UInt64, at now: Instant
     ) {
         var binding = Binding()
-        binding.aor = aor
+        binding.aor = contact.aor
         binding.id = id
+        binding.identity = identity
+        if contact.id == nil { binding.flags.insert(.shared) }
         binding.arrival = arrival
         binding.callID = Binding.half(callID)
         binding.sequenceRelayed = index.sequenceNumber

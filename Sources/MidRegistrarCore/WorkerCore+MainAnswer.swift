@@ -119,7 +119,7 @@ extension WorkerCore {
         switch index.statusCode {
         case 403, 404:
             markDoubtful(bytes, answer)
-            if index.statusCode == 404, liveCount(of: answer.aor) > 0 {
+            if index.statusCode == 404, liveContacts(of: answer.aor) > 0 {
                 counters.add(.mainMissing)
                 noteHealth(health.noteMissing(answer.aor, at: now), at: now)
             }

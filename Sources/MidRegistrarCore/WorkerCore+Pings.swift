@@ -106,6 +106,7 @@ extension WorkerCore {
         var hash = KeyedHash(options.keys.fingerprint)
         hash.update(word: binding.id.high)
         hash.update(word: binding.id.low)
+        hash.update(word: binding.identity)
         let callID = hash.finish()
         let isWritten = location.read(binding.record) { fact -> Bool in
             let range = Fact.range(of: .contact, in: fact)

@@ -93,7 +93,7 @@ extension WorkerCore {
         var repeats = 0
         if meaning.isFetch { cause = .fetch }
         let isShared = mode == .throttleByAOR
-        let siblingsUntil = isShared ? lastDeadline(of: aor, now: now) : now
+        let siblingsUntil = isShared ? lastDeadline(of: SharedContact(ofAOR: aor), now: now) : now
         let callID = fingerprints.text(bytes, index.value(.callID) ?? .none)
         for number in 0..<meaning.count {
             let contact = meaning[number]
@@ -118,7 +118,8 @@ extension WorkerCore {
                 var refresh = RefreshPolicy.Refresh(
                     callID: callID, sequence: index.sequenceNumber, transaction: transaction,
                     flow: flow, grantSeconds: seconds)
-                refresh.siblingsUntil = siblingsUntil
+                refresh.siblingsUntil =
+                    isShared ? siblingsUntil : lastDeadline(besides: place, of: aor, now: now)
                 // It was registered in another mode, which the main registrar has to unlearn.
                 let binding = table[place]
                 if binding.flags.contains(.shared) != isShared { cause = cause ?? .dirty }
@@ -137,13 +138,29 @@ extension WorkerCore {
         return repeats == meaning.count ? .repeatAnswer : .absorb
     }
 
-    /// Until when the last of an AOR's live bindings has been granted its time.
-    private func lastDeadline(of aor: AORKey, now: Instant) -> Instant {
+    /// Until when the last of those behind a contact has been granted its time.
+    private func lastDeadline(of contact: SharedContact, now: Instant) -> Instant {
         var last = now
-        var next = table.first(of: aor)
+        var next = next(of: contact)
         while let place = next {
-            next = table.next(after: place)
-            if table[place].state == .live { last = max(last, table[place].deadline) }
+            if table.isLive(place) { last = max(last, table[place].deadline) }
+            next = self.next(of: contact, after: place)
+        }
+        return last
+    }
+
+    /// The same of a contact ID's other flows; most have none.
+    private func lastDeadline(
+        besides place: BindingIndex, of aor: AORKey, now: Instant
+    ) -> Instant {
+        var last = now
+        let id = table.id(place)
+        var next = table.first(of: aor)
+        while let other = next {
+            if other != place, table.isLive(other), table.id(other) == id {
+                last = max(last, table[other].deadline)
+            }
+            next = table.next(after: other)
         }
         return last
     }

@@ -12,54 +12,25 @@ extension WorkerCore {
     ) {
         guard checkRelayable(bytes, via, flow, &outbox) else { return }
         var cause = judged
-        var places = InlineArray<16, BindingIndex?>(repeating: nil)
         var register = RelayedRegister(source: flow.peer, contact: mainContact(for: mode))
         register.sourceHeader = options.sourceHeader
-        var leaving = 0
-        var newContacts = 0
-        var longest: UInt32 = 0
-        // A copy asks for what the first one asked for, or it would be another request.
-        let known = filter.entry(aor, transaction)?.lifetime
-        let isThrottled = known?.isThrottled ?? (mode != .mirror && !storeIsDown)
-        var lifetime =
-            known
-            ?? RelayFilter.Lifetime(
-                seconds: isThrottled ? mainSeconds : 0, isThrottled: isThrottled)
-        let least = mode == .throttleByAOR ? 0 : lifetime.seconds
-        for number in 0..<meaning.count {
-            let contact = meaning[number]
-            let identity = fingerprints.identity(
-                bytes, contact, separatesFlows: register.contact.placement == .path)
-            let match = find(bytes, contact, identity, aor, location: &location)
-            places[number] = match
-            if let match {
-                register.ids[number] = table[match].id
-                if table[match].state == .live {
-                    if cause == .newContact { cause = .contactChanged }
-                    if contact.askedSeconds == 0 { leaving += 1 }
-                } else if contact.askedSeconds > 0 {
-                    newContacts += 1
-                }
-                stopRemoval(match, at: now)
-            } else {
-                register.ids[number] = unusedID(aor, identity: identity)
-                if contact.askedSeconds > 0 { newContacts += 1 }
-            }
-            register.seconds[number] = mainAsk(contact.askedSeconds, atLeast: least)
-            longest = max(longest, register.seconds[number])
-        }
-        let live = liveCount(of: aor)
-        if newContacts > 0 {
+        let plan = plan(
+            bytes, aor, known: filter.entry(aor, transaction)?.lifetime, &register, now: now,
+            location: &location)
+        if cause == .newContact, plan.bindingsAdded == 0 { cause = .contactChanged }
+        if plan.arriving > 0 {
             guard
-                live + newContacts - leaving <= options.contactsMax
-                    || options.overflow == .replaceOldest && newContacts <= options.contactsMax
+                liveContacts(of: aor) + plan.arriving - plan.leaving <= options.contactsMax
+                    || options.overflow == .replaceOldest && plan.arriving <= options.contactsMax
             else {
                 refuse(
                     403, "Too Many Contacts", bytes, via, flow.peer, flow.socket,
                     .rejectTooManyContacts, &outbox)
                 return
             }
-            guard table.count + newContacts + filter.waitingCount <= table.bindingsMax else {
+        }
+        if plan.bindingsAdded > 0 {
+            guard table.count + plan.bindingsAdded + filter.waitingCount <= table.bindingsMax else {
                 note(CoreEvent(.tableFull, number: table.count))
                 refuse(
                     503, "Table Full", bytes, via, flow.peer, flow.socket, .rejectTableFull,
@@ -67,19 +38,6 @@ extension WorkerCore {
                 return
             }
         }
-        if mode == .throttleByAOR, meaning.count > 0 {
-            if known == nil {
-                let isLast = longest == 0 && live <= leaving
-                lifetime = RelayFilter.Lifetime(
-                    seconds: isLast
-                        ? 0 : sharedAsk(aor, longest: max(longest, lifetime.seconds), now: now),
-                    isThrottled: isThrottled)
-            }
-            register.sharedSeconds = lifetime.seconds
-            for number in 0..<meaning.count { register.seconds[number] = 0 }
-            if register.sharedSeconds > 0 { stopSharedRemoval(of: aor, at: now) }
-        }
-
         guard !health.holdsBack(transaction, at: now) else {
             refuse(
                 503, "Main Registrar Overloaded", bytes, via, flow.peer, flow.socket,
@@ -87,7 +45,7 @@ extension WorkerCore {
             return
         }
         switch filter.judge(
-            aor, transaction, removesAll: meaning.isWildcard, lifetime: lifetime,
+            aor, transaction, removesAll: meaning.isWildcard, lifetime: plan.lifetime,
             inFlightMax: options.inFlightMax, now: now)
         {
         case .relay: break
@@ -120,7 +78,7 @@ extension WorkerCore {
             return
         }
         let kind = sealState(
-            bytes, via, aor, flow, transaction, register, isThrottled: isThrottled)
+            bytes, via, aor, flow, transaction, register, plan.lifetime)
         guard let kind else {
             filter.set(.refused, aor, transaction)
             refuse(
@@ -131,7 +89,7 @@ extension WorkerCore {
         count(cause)
         // Whoever asks for the AOR's one contact asks for everybody behind it.
         let touchesAll = meaning.isWildcard || mode == .throttleByAOR && meaning.count > 0
-        noteRelay(aor, places, transaction, touchesAll: touchesAll, at: now)
+        noteRelay(aor, plan, register, transaction, touchesAll: touchesAll, at: now)
         outbox.begin()
         outbox.write(bytes, index.startLine)
         outbox.write("Via: SIP/2.0/UDP ")
@@ -168,19 +126,18 @@ extension WorkerCore {
 
     /// Bindings the request touches are not absorbed before the main registrar has answered it.
     private mutating func noteRelay(
-        _ aor: AORKey, _ places: InlineArray<16, BindingIndex?>, _ transaction: UInt64,
+        _ aor: AORKey, _ plan: ContactPlan, _ register: RelayedRegister, _ transaction: UInt64,
         touchesAll: Bool, at now: Instant
     ) {
-        if touchesAll {
-            var next = table.first(of: aor)
-            while let place = next {
-                next = table.next(after: place)
-                table[place].noteRelay(transaction, at: now)
+        guard touchesAll || meaning.count > 0 else { return }
+        var next = table.first(of: aor)
+        while let place = next {
+            next = table.next(after: place)
+            var isTouched = touchesAll || Self.contains(plan.places, meaning.count, place)
+            for number in 0..<meaning.count where table.id(place) == register.ids[number] {
+                isTouched = true
             }
-            return
-        }
-        for number in 0..<meaning.count {
-            if let place = places[number] { table[place].noteRelay(transaction, at: now) }
+            if isTouched { table[place].noteRelay(transaction, at: now) }
         }
     }
 
@@ -286,13 +243,13 @@ extension WorkerCore {
     /// Puts into `sealed` what the answer will need; `nil` if there is no way to keep it.
     private mutating func sealState(
         _ bytes: Span<UInt8>, _ via: ViaValue, _ aor: AORKey, _ flow: Flow,
-        _ transaction: UInt64, _ register: RelayedRegister, isThrottled: Bool
+        _ transaction: UInt64, _ register: RelayedRegister, _ lifetime: RelayFilter.Lifetime
     ) -> SealedVia.Kind? {
         var marks: RelayState.Marks = []
         if meaning.isWildcard { marks.insert(.wildcard) }
         if index.viaFields > 1 || via.isFollowed || index.has(.path) { marks.insert(.indirect) }
         if index.has(.authorization) { marks.insert(.authorized) }
-        if isThrottled { marks.insert(.throttled) }
+        if lifetime.isThrottled { marks.insert(.throttled) }
         if mode == .throttleByAOR { marks.insert(.shared) }
         if options.givesGRUUs, supports("gruu", bytes) { marks.insert(.wantsGRUUs) }
         if register.contact.placement == .path {
@@ -306,8 +263,8 @@ extension WorkerCore {
             to: &sealed)
         for number in 0..<meaning.count {
             RelayState.append(
-                register.ids[number], askedSeconds: meaning[number].askedSeconds, bytes,
-                meaning[number].element, to: &sealed)
+                register.ids[number], askedSeconds: meaning[number].askedSeconds,
+                isKept: lifetime.keeps(number), bytes, meaning[number].element, to: &sealed)
         }
         if !isPlain { sealed.append(bytes, index.requestURI) }
         guard !sealed.overflowed else { return nil }

@@ -30,7 +30,7 @@ extension WorkerCore {
             let brakes = binding.deadline <= now && noteLapse(at: now)
             if isKeptByOthers(place) {
                 bury(place, at: now, location: &location)
-                passLease(of: binding.aor, binding.mainExpiry, location: &location)
+                passLease(of: SharedContact(of: binding), binding.mainExpiry, location: &location)
                 return
             }
             guard options.removesExpired, now < binding.mainExpiry else {
@@ -49,9 +49,20 @@ extension WorkerCore {
         }
     }
 
-    /// Whether other phones are reached by the same contact at the main registrar.
+    /// Whether other phones, or flows, are reached by the same contact at the main registrar.
     private func isKeptByOthers(_ place: BindingIndex) -> Bool {
-        table[place].flags.contains(.shared) && liveCount(of: table[place].aor, but: place) > 0
+        liveCount(of: SharedContact(of: table[place]), but: place) > 0
+    }
+
+    /// The binding whose removal is owed by a contact ID: no two flows of a contact owe it.
+    func lapsed(_ id: ContactID) -> BindingIndex? {
+        guard let any = table.find(id) else { return nil }
+        var next = table.first(of: table[any].aor)
+        while let place = next {
+            if table.state(place) == .lapsed, table.id(place) == id { return place }
+            next = table.next(after: place)
+        }
+        return nil
     }
 
     /// Ends a binding here whose contact the main registrar still has: it is ours to remove there.
@@ -167,8 +178,7 @@ extension WorkerCore {
         at now: Instant, location: inout Location, outbox: inout Outbox
     ) {
         while outbox.hasRoom(for: RemovalPool.messageBytesMax), let id = removals.dequeue(at: now) {
-            guard let place = table.find(id), table[place].state == .lapsed,
-                removals.slot(of: id) == nil, isStillOwed(place, at: now),
+            guard let place = lapsed(id), removals.slot(of: id) == nil, isStillOwed(place, at: now),
                 !isKeptByOthers(place),
                 let slot = removals.open(id, generation: attempt(id, at: now), now: now)
             else { continue }
@@ -232,7 +242,7 @@ extension WorkerCore {
             case .timeOut:
                 counters.add(.ownRemovalUnanswered)
                 // A copy of it may still arrive after the phone has come back.
-                if let place = table.find(removals.slots[slot].id) {
+                if let place = lapsed(removals.slots[slot].id) {
                     table[place].dirtyUntil = now.advanced(
                         byMilliseconds: RegistrationLimits.transactionMs)
                 }
@@ -245,7 +255,7 @@ extension WorkerCore {
     private mutating func retryLater(_ slot: Int, at now: Instant) {
         let id = removals.slots[slot].id
         removals.close(slot)
-        guard let place = table.find(id), table[place].state == .lapsed else { return }
+        guard let place = lapsed(id) else { return }
         let tries = table[place].unansweredRemovals
         if tries < .max { table[place].unansweredRemovals = tries + 1 }
         table[place].deadline = min(
@@ -274,7 +284,7 @@ extension WorkerCore {
         let action = removals.slots[slot].transaction.receive(
             code < 200 ? .provisional : .final, at: now)
         guard action == .deliver else { return }
-        guard let place = table.find(removals.slots[slot].id), table[place].state == .lapsed else {
+        guard let place = lapsed(removals.slots[slot].id) else {
             removals.close(slot)
             return
         }
@@ -340,9 +350,10 @@ extension WorkerCore {
         }
         guard let key = Fact.aorKey(bytes),
             key.steering.owner(among: options.workers) == options.worker,
-            var fact = Fact(bytes), table.find(fact.id) == nil
+            var fact = Fact(bytes)
         else { return false }
         fact.migrate(bytes, fingerprints)
+        guard !isKnown(fact) else { return false }
         var binding = Binding()
         binding.aor = fact.aor
         binding.id = fact.id
@@ -362,10 +373,8 @@ extension WorkerCore {
         if fact.marks.contains(.dirty) || leasesDoubtful { binding.flags.insert(.dirty) }
         if fact.marks.contains(.indirect) { binding.flags.insert(.indirect) }
         if fact.marks.contains(.behindNAT) { binding.flags.insert(.behindNAT) }
-        if fact.marks.contains(.shared) {
-            binding.flags.insert(.shared)
-            binding.mainExpiry = sharedExpiry(of: fact)
-        }
+        if fact.marks.contains(.shared) { binding.flags.insert(.shared) }
+        binding.mainExpiry = sharedExpiry(of: fact, SharedContact(of: binding))
         if fact.server != options.mainServer { binding.flags.insert(.dirty) }
         let blockRange = Fact.range(of: .replyBlock, in: bytes)
         if let number = blocks.intern(bytes.extracting(blockRange.start..<blockRange.end)) {
@@ -394,23 +403,38 @@ extension WorkerCore {
         return table.insert(binding) != nil
     }
 
-    /// The end of an AOR's lease, which the newest of its facts knows; the others learn it.
-    private mutating func sharedExpiry(of fact: Fact) -> Instant {
-        var newest = fact.mainExpiry
-        var arrival = fact.arrival
+    /// Whether a fact of the same flow is in the table; one with its ID alone is another contact.
+    private func isKnown(_ fact: Fact) -> Bool {
+        guard let any = table.find(fact.id) else { return false }
+        guard table[any].aor == fact.aor else { return true }
         var next = table.first(of: fact.aor)
         while let place = next {
-            next = table.next(after: place)
-            guard table[place].flags.contains(.shared), table[place].arrival > arrival else {
-                continue
+            if table.id(place) == fact.id,
+                table.identity(place) == fact.identity
+                    || !Fingerprints.isSameContact(table.identity(place), fact.identity)
+            {
+                return true
             }
+            next = table.next(after: place)
+        }
+        return false
+    }
+
+    /// The end of a contact's lease, which the newest of its facts knows; the others learn it.
+    private mutating func sharedExpiry(of fact: Fact, _ contact: SharedContact) -> Instant {
+        var newest = fact.mainExpiry
+        var arrival = fact.arrival
+        var next = next(of: contact)
+        while let place = next {
+            next = self.next(of: contact, after: place)
+            guard table[place].arrival > arrival else { continue }
             (newest, arrival) = (table[place].mainExpiry, table[place].arrival)
         }
         if arrival == fact.arrival {
-            next = table.first(of: fact.aor)
+            next = self.next(of: contact)
             while let place = next {
-                next = table.next(after: place)
-                if table[place].flags.contains(.shared) { table[place].mainExpiry = newest }
+                next = self.next(of: contact, after: place)
+                table[place].mainExpiry = newest
             }
         }
         return newest

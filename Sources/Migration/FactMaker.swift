@@ -21,7 +21,12 @@ public struct FactMaker: ~Copyable {
 
     private struct Contact: Hashable {
         let aor: AORKey
+        /// Tells the flows of an instance apart.
         let identity: UInt64
+
+        func isSame(as other: Contact) -> Bool {
+            aor == other.aor && Fingerprints.isSameContact(identity, other.identity)
+        }
     }
 
     private struct Place {
@@ -60,7 +65,8 @@ public struct FactMaker: ~Copyable {
     /// Contacts so far, those the store had before too.
     public var count: Int { places.count }
 
-    /// Takes note of a fact that is in the store; returns its number, in order from 0.
+    /// Takes note of a fact that is in the store, of the present version; returns its number, in
+    /// order from 0.
     public mutating func know(_ fact: Fact) -> Int {
         let contact = Contact(aor: fact.aor, identity: fact.identity)
         let place = Place(
@@ -99,7 +105,7 @@ public struct FactMaker: ~Copyable {
         let aor = AORKey(canonical.span, under: keys)
         let identity = fingerprints.identity(element.span, contact, separatesFlows: false)
         var fact = Fact(aor: aor, id: try id(row, aor, identity))
-        fact.identity = identity
+        fact.identity = fingerprints.flowIdentity(element.span, contact)
         fact.sequence = UInt32(sequence)
         try readFlow(row, element, contact.uri, &fact)
         fact.askedSeconds = Self.number32(row[.asked]) ?? left
@@ -111,9 +117,9 @@ public struct FactMaker: ~Copyable {
         let callID = row[.callID] ?? []
         fact.callIDFingerprint = fingerprints.text(callID.span, ByteRange(0, callID.count))
 
-        let key = Contact(aor: aor, identity: identity)
+        let key = Contact(aor: aor, identity: fact.identity)
         let known = places[key]
-        if let owner = owners[Self.unique(fact.id)], owner != key {
+        if let owner = owners[Self.unique(fact.id)], !owner.isSame(as: key) {
             throw Refusal(.sameID, .contactID)
         }
         if let known, known.expiry >= fact.mainExpiry.milliseconds { throw Refusal(.duplicate) }

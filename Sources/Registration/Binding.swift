@@ -48,6 +48,7 @@ public struct Binding: BitwiseCopyable, Sendable {
 
     public var aor: AORKey
     public var id: ContactID
+    /// Which contact it is, and which flow of it, see ``Fingerprints/flowIdentity(_:_:)``.
     public var identity: UInt64
     public var contact: UInt64
     /// The lower half of its keyed hash, see ``half(_:)``.

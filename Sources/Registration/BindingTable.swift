@@ -92,8 +92,14 @@ public struct BindingTable: ~Copyable, Sendable {
         return entry
     }
 
-    /// The fingerprint of a binding's contact, without the rest of it.
+    // Parts of a binding, without the rest of it.
+
+    /// The fingerprint of its contact.
     public func contact(_ index: BindingIndex) -> UInt64 { entries[Int(index.value)].contact }
+    public func id(_ index: BindingIndex) -> ContactID { entries[Int(index.value)].id }
+    public func identity(_ index: BindingIndex) -> UInt64 { entries[Int(index.value)].identity }
+    public func state(_ index: BindingIndex) -> Binding.State { entries[Int(index.value)].state }
+    public func isLive(_ index: BindingIndex) -> Bool { entries[Int(index.value)].state == .live }
 
     // MARK: Finding
 
@@ -116,7 +122,7 @@ public struct BindingTable: ~Copyable, Sendable {
         return next == 0 ? nil : BindingIndex(next)
     }
 
-    /// The binding with a contact ID.
+    /// A binding with a contact ID; others, flows of the same contact, are of the same AOR.
     public func find(_ id: ContactID) -> BindingIndex? {
         var at = Int(truncatingIfNeeded: id.high) & mask
         let tag = tag(of: id)
@@ -153,7 +159,7 @@ public struct BindingTable: ~Copyable, Sendable {
 
     /// Puts a binding in; `nil` if the table is full.
     ///
-    /// - Precondition: no binding has its contact ID.
+    /// - Precondition: no binding of another AOR has its contact ID.
     public mutating func insert(_ binding: Binding) -> BindingIndex? {
         guard !isFull else { return nil }
         let index: UInt32

@@ -7,9 +7,10 @@ internal import SIPMessage
 ///
 /// Times are on midreg's timeline. The layout is fixed fields, then the strings one after the other.
 public struct Fact: Sendable {
-    /// 2: the identity of a contact with push parameters is made of these. Version 1 is read too; a
-    /// fact is in the newest as soon as the main registrar confirms it.
-    public static let version: UInt8 = 2
+    /// 2: the identity of a contact with push parameters is made of these. 3: it tells the flows of an
+    /// instance apart. Earlier versions are read too; a fact is in the newest as soon as the main
+    /// registrar confirms it.
+    public static let version: UInt8 = 3
     private static let fixedBytes = 216
     private static let stringCount = 8
 
@@ -174,8 +175,7 @@ public struct Fact: Sendable {
             let contact = try? ContactRequest(
                 bytes, address, headerSeconds: nil, defaultSeconds: askedSeconds)
         else { return }
-        // No fact of an earlier version was registered by Path.
-        identity = fingerprints.identity(bytes, contact, separatesFlows: false)
+        identity = fingerprints.flowIdentity(bytes, contact)
     }
 
     /// The AOR key of a fact's bytes, without reading the rest.

@@ -58,6 +58,21 @@ public struct Fingerprints: Sendable {
         return hash.finish()
     }
 
+    /// By which a binding is found again: the same contact by the same flow. The upper 48 bits are
+    /// the contact's ``identity(_:_:separatesFlows:)``, all its flows in one; the lower 16 are its
+    /// `reg-id` (RFC 5626 §4.2), 0 without one.
+    public func flowIdentity(_ bytes: Span<UInt8>, _ contact: ContactRequest) -> UInt64 {
+        let whole = identity(bytes, contact, separatesFlows: false) & ~0xFFFF
+        guard !contact.instance.isEmpty, !contact.flowNumber.isEmpty else { return whole }
+        let number =
+            (try? bytes.number(in: contact.flowNumber, max: UInt64(Int32.max)))
+            ?? text(bytes, contact.flowNumber)
+        return whole | (number % 0xFFFF + 1)
+    }
+
+    /// Whether two bindings of an AOR are flows of one contact, by their flow identities.
+    public static func isSameContact(_ a: UInt64, _ b: UInt64) -> Bool { a >> 16 == b >> 16 }
+
     public func text(_ bytes: Span<UInt8>, _ range: ByteRange) -> UInt64 {
         var hash = KeyedHash(key)
         hash.update(bytes, range)

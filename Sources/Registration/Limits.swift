@@ -2,6 +2,9 @@
 public enum RegistrationLimits {
     /// Contacts in one REGISTER: more than a phone has addresses, fewer than an answer can list.
     public static let contactsPerRequestMax = 16
+    /// Live flows of one contact: RFC 5626 §4.2.1 has a phone keep two, and none needs more than a
+    /// path for each of its interfaces and address families.
+    public static let flowsPerContactMax = 4
     /// RFC 3261 §17.1.1.1: the round-trip estimate.
     public static let t1Ms: UInt64 = 500
     /// 64·T1: after it nobody sends a copy of a request any more.

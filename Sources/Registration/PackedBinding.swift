@@ -48,7 +48,7 @@ struct PackedBinding: BitwiseCopyable, Sendable {
     private var arrival: Int32 = 0
     private var dirtyUntil: Int32 = 0
     private var sequenceRelayed: UInt32 = 0
-    private var identity: UInt64 = 0
+    private(set) var identity: UInt64 = 0
     /// 48 bits; above them the block's number.
     private var recordAndBlock: UInt64 = 0
     private var grantedSeconds: UInt32 = 0

@@ -66,16 +66,27 @@ public struct RelayFilter: ~Copyable, Sendable {
 
     /// What the main registrar is asked for: a copy asks for the same, whatever has been learnt since.
     public struct Lifetime: Equatable, BitwiseCopyable, Sendable {
+        /// From the top: 21 bits of seconds, ten of contacts, one.
         private let value: UInt32
 
-        public init(seconds: UInt32 = 0, isThrottled: Bool = false) {
-            value = min(seconds, UInt32.max >> 1) << 1 | (isThrottled ? 1 : 0)
+        /// Contacts of a request that ``keeps(_:)`` can be said of: the first ones.
+        public static let keptMax = 10
+
+        /// - Parameter kept: a bit for each contact, the lowest for the first.
+        public init(seconds: UInt32 = 0, isThrottled: Bool = false, kept: UInt32 = 0) {
+            value =
+                min(seconds, UInt32.max >> 11) << 11 | (kept & 0x3FF) << 1 | (isThrottled ? 1 : 0)
         }
 
-        /// For each contact at least so many seconds, for the one of an AOR exactly so many.
-        public var seconds: UInt32 { value >> 1 }
+        /// For each contact at least so many seconds, for the one of an AOR exactly so many: 24 days
+        /// at most.
+        public var seconds: UInt32 { value >> 11 }
         /// It may be longer than what the phone asks for.
         public var isThrottled: Bool { value & 1 == 1 }
+        /// Whether a contact of the request stays although the phone takes away this flow of it.
+        public func keeps(_ number: Int) -> Bool {
+            number < Self.keptMax && value >> UInt32(1 + number) & 1 == 1
+        }
     }
 
     /// What to do with a REGISTER that is to be relayed.

@@ -26,6 +26,8 @@ public struct RelayState: Sendable {
         public static let wantsGRUUs = Marks(rawValue: 512)
     }
 
+    private static let keptBit: UInt16 = 0x8000
+
     public let marks: Marks
     /// The lifetime asked of the main registrar for the AOR's one contact.
     public let sharedSeconds: UInt32
@@ -56,14 +58,17 @@ public struct RelayState: Sendable {
         buffer.append(UInt8(truncatingIfNeeded: contacts))
     }
 
+    /// - Parameter isKept: see ``SealedContact/isKept``.
     public static func append(
-        _ id: ContactID, askedSeconds: UInt32, _ bytes: Span<UInt8>, _ element: ByteRange,
-        to buffer: inout ByteBuffer
+        _ id: ContactID, askedSeconds: UInt32, isKept: Bool = false, _ bytes: Span<UInt8>,
+        _ element: ByteRange, to buffer: inout ByteBuffer
     ) {
         buffer.append(eight: id.high)
         buffer.append(eight: id.low)
         buffer.append(four: askedSeconds)
-        buffer.append(two: UInt16(truncatingIfNeeded: element.count))
+        // A contact has less than 2^15 bytes.
+        buffer.append(
+            two: UInt16(truncatingIfNeeded: element.count) & ~keptBit | (isKept ? keptBit : 0))
         buffer.append(bytes, element)
     }
 
@@ -107,6 +112,9 @@ public struct RelayState: Sendable {
     public struct SealedContact: Sendable {
         public let id: ContactID
         public let askedSeconds: UInt32
+        /// The phone takes a flow away whose contact has others: the main registrar was asked to
+        /// keep that contact.
+        public let isKept: Bool
         public let element: ByteRange
     }
 
@@ -116,11 +124,12 @@ public struct RelayState: Sendable {
     /// Reads the contact at an offset, and moves it to the next.
     public func contact(_ bytes: Span<UInt8>, at offset: inout Int) -> SealedContact? {
         guard offset + 22 <= end else { return nil }
-        let count = Int(bytes.two(at: offset + 20))
+        let countAndBit = bytes.two(at: offset + 20)
+        let count = Int(countAndBit & ~Self.keptBit)
         guard offset + 22 + count <= end else { return nil }
         let contact = SealedContact(
             id: ContactID(high: bytes.load64(at: offset), low: bytes.load64(at: offset + 8)),
-            askedSeconds: bytes.four(at: offset + 16),
+            askedSeconds: bytes.four(at: offset + 16), isKept: countAndBit & Self.keptBit != 0,
             element: ByteRange(offset + 22, offset + 22 + count))
         offset += 22 + count
         return contact

@@ -72,7 +72,7 @@ public struct RelayedRegister {
                     outbox.write("\r\n")
                     break
                 }
-                for contactNumber in 0..<meaning.count {
+                for contactNumber in 0..<meaning.count where !isRepeated(contactNumber) {
                     write(
                         meaning[contactNumber], bytes, ids[contactNumber],
                         seconds[contactNumber], &outbox)
@@ -94,6 +94,13 @@ public struct RelayedRegister {
         }
         outbox.write(bytes, index.headerEnd)
         outbox.write(bytes, index.body)
+    }
+
+    /// Whether it is another flow of a contact that stands before it.
+    private func isRepeated(_ number: Int) -> Bool {
+        guard contact.placement != .path else { return false }
+        for earlier in 0..<number where ids[earlier] == ids[number] { return true }
+        return false
     }
 
     private func write(

@@ -30,40 +30,58 @@ struct MatchingTests {
             // The same instance at a new address; two instances at one address.
             (
                 "<sip:a@192.0.2.1>;+sip.instance=\"<urn:uuid:1>\"",
-                "<sip:a@192.0.2.2>;+sip.instance=\"<urn:uuid:1>\"", 1
+                "<sip:a@192.0.2.2>;+sip.instance=\"<urn:uuid:1>\"", 1, 1
             ),
             (
                 "<sip:a@192.0.2.1>;+sip.instance=\"<urn:uuid:1>\"",
-                "<sip:a@192.0.2.1>;+sip.instance=\"<urn:uuid:2>\"", 2
+                "<sip:a@192.0.2.1>;+sip.instance=\"<urn:uuid:2>\"", 2, 2
             ),
-            // In our Contact, flows of one instance are one contact (RFC 5626 §7).
+            // Flows of one instance are bindings of one contact (RFC 5626 §6, §7).
             (
                 "<sip:a@192.0.2.1>;+sip.instance=\"<urn:uuid:1>\";reg-id=1",
-                "<sip:a@192.0.2.2>;+sip.instance=\"<urn:uuid:1>\";reg-id=2", 1
+                "<sip:a@192.0.2.2>;+sip.instance=\"<urn:uuid:1>\";reg-id=2", 2, 1
             ),
+            (
+                "<sip:a@192.0.2.1>;+sip.instance=\"<urn:uuid:1>\";reg-id=1",
+                "<sip:a@192.0.2.1>;reg-id=2;+sip.instance=\"<urn:uuid:1>\"", 2, 1
+            ),
+            (
+                "<sip:a@192.0.2.1>;+sip.instance=\"<urn:uuid:1>\";reg-id=1",
+                "<sip:a@192.0.2.2>;+sip.instance=\"<urn:uuid:1>\";reg-id=1", 1, 1
+            ),
+            (
+                "<sip:a@192.0.2.1>;+sip.instance=\"<urn:uuid:1>\";reg-id=1",
+                "<sip:a@192.0.2.2>;+sip.instance=\"<urn:uuid:2>\";reg-id=1", 2, 2
+            ),
+            (
+                "<sip:a@192.0.2.1>;+sip.instance=\"<urn:uuid:1>\"",
+                "<sip:a@192.0.2.2>;+sip.instance=\"<urn:uuid:1>\";reg-id=1", 2, 1
+            ),
+            // Without an instance a flow number names nothing.
+            ("<sip:a@192.0.2.1>;reg-id=1", "<sip:a@192.0.2.1>;reg-id=2", 1, 1),
             // The same push at a new address; two pushes at one address; another provider.
             (
                 "<sip:a@192.0.2.1;pn-provider=apns;pn-prid=x;pn-param=p>",
-                "<sip:a@192.0.2.2;pn-provider=apns;pn-prid=x;pn-param=p>", 1
+                "<sip:a@192.0.2.2;pn-provider=apns;pn-prid=x;pn-param=p>", 1, 1
             ),
             (
                 "<sip:a@192.0.2.1;pn-provider=apns;pn-prid=x>",
-                "<sip:a@192.0.2.1;pn-provider=apns;pn-prid=y>", 2
+                "<sip:a@192.0.2.1;pn-provider=apns;pn-prid=y>", 2, 2
             ),
             (
                 "<sip:a@192.0.2.1;pn-provider=apns;pn-prid=x>",
-                "<sip:a@192.0.2.1;pn-provider=fcm;pn-prid=x>", 2
+                "<sip:a@192.0.2.1;pn-provider=fcm;pn-prid=x>", 2, 2
             ),
             // Without a device there is nothing to match by but the URI.
-            ("<sip:a@192.0.2.1;pn-provider=apns>", "<sip:a@192.0.2.2;pn-provider=apns>", 2),
-            ("<sip:a@192.0.2.1:5060;X=1>", "<sip:%61@192.0.2.1:5060;x=1>", 1),
-            ("<sip:a@192.0.2.1>", "<sip:A@192.0.2.1>", 2),
-            ("<sip:a@192.0.2.1>", "<sip:a@192.0.2.1:5060>", 2),
-        ] as [(String, String, UInt64)])
-    func `means`(first: String, second: String, count: UInt64) throws {
+            ("<sip:a@192.0.2.1;pn-provider=apns>", "<sip:a@192.0.2.2;pn-provider=apns>", 2, 2),
+            ("<sip:a@192.0.2.1:5060;X=1>", "<sip:%61@192.0.2.1:5060;x=1>", 1, 1),
+            ("<sip:a@192.0.2.1>", "<sip:A@192.0.2.1>", 2, 2),
+            ("<sip:a@192.0.2.1>", "<sip:a@192.0.2.1:5060>", 2, 2),
+        ] as [(String, String, UInt64, Int)])
+    func `means`(first: String, second: String, count: UInt64, contacts: Int) throws {
         let found = try bindings(first, second)
         #expect(found.count == count)
-        #expect(found.sameID == (count == 1))
+        #expect(found.sameID == (contacts == 1))
     }
 
     @Test func `a keep-alive over STUN is answered in place`() {

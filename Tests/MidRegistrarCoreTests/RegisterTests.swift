@@ -229,7 +229,7 @@ struct RelayedRegistrationTests {
         phone.extra = []
         scene.send(answer(first), from: mainServer, socket: mainSocket)
         phone.from = phoneB
-        phone.contact = "<sip:alice@192.0.2.2:5062>;+sip.instance=\"<urn:uuid:1>\""
+        phone.contact = "<sip:alice@192.0.2.2:5062>;+sip.instance=\"<urn:uuid:1>\";reg-id=1"
         let moved = scene.send(phone.register(), from: phoneB)[0]
         #expect(moved.first("Contact").contactID == first.first("Contact").contactID)
         let done = scene.send(answer(moved), from: mainServer, socket: mainSocket)
