@@ -275,6 +275,51 @@ struct FlowTests {
         #expect(scene.send(other.register(), from: other.from)[0].to == mainServer)
     }
 
+    @Test func `a new flow is not trusted while a removal of its contact has no answer`() {
+        let scene = scene()
+        var flows = [flow(1)]
+        var other = flow(2)
+        register(&flows, in: scene)
+        #expect(scene.send(flows[0].register(expires: 0), from: flows[0].from)[0].expires() == 0)
+        scene.register(&other)
+        // Nobody knows which of the two the main registrar has seen last.
+        _ = scene.advance(s: 100)
+        #expect(scene.send(other.register(), from: other.from)[0].to == mainServer)
+    }
+
+    @Test func `a refresh is relayed while nobody knows what became of the contact`() {
+        let scene = scene()
+        var flows = [flow(1), flow(2)]
+        register(&flows, in: scene)
+        flows[0].callID = "again@phone"
+        #expect(scene.send(flows[0].register(), from: flows[0].from)[0].to == mainServer)
+        #expect(scene.send(flows[1].register(), from: flows[1].from)[0].to == mainServer)
+        #expect(scene.counter(.relayDirty) == 1)
+    }
+
+    @Test func `answers that come in another order bind both, for the shorter of their leases`() {
+        let scene = scene()
+        var one = flow(1)
+        var two = flow(2)
+        let first = scene.send(one.register(), from: one.from)[0]
+        _ = scene.advance(ms: 100)
+        let second = scene.send(two.register(), from: two.from)[0]
+        scene.send(answer(second, expires: 700), from: mainServer, socket: mainSocket)
+        scene.send(answer(first, expires: 3_600), from: mainServer, socket: mainSocket)
+        #expect(scene.gauge(.bindings) == 2 && scene.counter(.mainStale) == 0)
+        // Had the second come there last, it would hold the contact for 700 s only.
+        _ = scene.advance(s: 60)
+        #expect(scene.send(two.register(), from: two.from)[0].to == mainServer)
+    }
+
+    @Test func `a main registrar that lists one contact for two flows has not listed two`() {
+        let scene = scene()
+        var flows = [flow(1), flow(2), flow(1, instance: 2)]
+        register(&flows, in: scene)
+        register(&flows, in: scene)
+        #expect(scene.counter(.mainMissing) == 0)
+    }
+
     @Test func `what the main registrar does not list is lost for every flow`() {
         let scene = scene()
         var flows = [flow(1), flow(2)]
@@ -376,6 +421,28 @@ struct FlowTests {
         scene.restart()
         #expect(scene.send(flows[0].register(), from: flows[0].from)[0].to == mainServer)
         #expect(scene.counter(.relayMainDue) == 1)
+    }
+
+    @Test(arguments: [false, true])
+    func `a lease that the newest flow had extended stays when it has gone`(isRemoved: Bool) {
+        let scene = scene()
+        var long = flow(1)
+        var short = flow(2)
+        scene.register(&long, expires: 1_200)
+        _ = scene.advance(s: 1_000)
+        scene.send(long.register(expires: 1_200), from: long.from)
+        scene.register(&short, expires: 60)
+        if isRemoved {
+            let leaving = scene.send(short.register(expires: 0), from: short.from)[0]
+            scene.send(answer(leaving), from: mainServer, socket: mainSocket)
+        }
+        _ = scene.advance(s: 1_000)
+        #expect(scene.gauge(.bindings) == 1)
+        scene.send(long.register(expires: 1_200), from: long.from)
+        scene.restart()
+        // At 2400 s: the first lease would end at 3600 s, the second one ends at 4600 s.
+        _ = scene.advance(s: 400)
+        #expect(scene.send(long.register(expires: 1_200), from: long.from)[0].to == long.from)
     }
 
     // MARK: Room
