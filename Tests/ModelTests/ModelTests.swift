@@ -19,6 +19,15 @@ struct ModelTests {
         #expect(result.violations == [])
     }
 
+    @Test func `breaks no invariant with phones that keep two flows`() {
+        let seed = number("MIDREG_MODEL_SEED", or: 2)
+        let count = number("MIDREG_MODEL_COUNT", or: 100)
+        print("seed \(seed), \(count) histories with flows")
+        let result = Campaign(seed: seed, count: Int(count), modes: [.flows]).run()
+        print(result.tally.text)
+        #expect(result.violations == [])
+    }
+
     @Test func `is the same again from the same seed`() {
         let campaign = Campaign(seed: 7, count: 5)
         #expect(campaign.run().digest == campaign.run().digest)

@@ -20,9 +20,9 @@ struct Histories {
         else { throw Failure("--count and --seed are numbers") }
         let mode = Plan.Mode(rawValue: options["--mode"] ?? "")
         guard mode != nil || options["--mode"] == "all" else {
-            throw Failure("--mode is contact, mirror, path, aor or all")
+            throw Failure("--mode is contact, mirror, path, aor, flows or all (but flows)")
         }
-        let modes = mode.map { [$0] } ?? Plan.Mode.allCases
+        let modes = mode.map { [$0] } ?? Plan.Mode.usual
         let campaign: Campaign
         if let only = UInt64(options["--only"] ?? "") {
             print("seed \(only)")

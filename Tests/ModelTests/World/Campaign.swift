@@ -10,12 +10,12 @@ public struct Campaign: Sendable {
     /// One after the other.
     let modes: [Plan.Mode]
 
-    public init(seeds: [UInt64], modes: [Plan.Mode] = Plan.Mode.allCases) {
+    public init(seeds: [UInt64], modes: [Plan.Mode] = Plan.Mode.usual) {
         self.seeds = seeds
         self.modes = modes
     }
 
-    public init(seed: UInt64, count: Int, modes: [Plan.Mode] = Plan.Mode.allCases) {
+    public init(seed: UInt64, count: Int, modes: [Plan.Mode] = Plan.Mode.usual) {
         self.modes = modes
         var chance = Chance(seed: seed)
         seeds = (0..<count).map { _ in chance.next() >> 16 }

@@ -22,6 +22,10 @@ struct Phone {
     let ip: UInt32
     var address: TransportAddress
     var instance: String
+    /// Of a phone that keeps two, each of them a phone in the model; 0 for one that keeps none.
+    var flowNumber = 0
+    /// Flows of one phone have one user.
+    var user = ""
     /// What it registers: a URI each.
     var uris: [String]
     var parameters = ""
@@ -84,6 +88,7 @@ struct Phone {
             for uri in uris {
                 text += "Contact: <\(uri)>\(parameters)"
                 if !instance.isEmpty { text += ";+sip.instance=\"<urn:uuid:\(instance)>\"" }
+                if flowNumber > 0 { text += ";reg-id=\(flowNumber)" }
                 if style != 1 { text += ";expires=\(seconds)" }
                 text += "\r\n"
             }

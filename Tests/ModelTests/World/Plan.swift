@@ -6,9 +6,14 @@ public struct Plan: Sendable {
     public enum Mode: String, CaseIterable, Sendable {
         case contact, mirror, path
         case addressOfRecord = "aor"
+        /// Each contact in its own way, and phones that keep two flows of one instance (RFC 5626).
+        case flows
 
-        /// A contact ID stands for one address: another of the same instance takes its place.
-        var isByID: Bool { self == .contact || self == .mirror }
+        /// What a campaign plays in turn if nobody says otherwise.
+        public static let usual: [Mode] = [.contact, .mirror, .path, .addressOfRecord]
+
+        /// A contact ID stands for an instance: another address of the same flow takes its place.
+        var isByID: Bool { self == .contact || self == .mirror || self == .flows }
     }
 
     /// How the main registrar writes how long it holds a contact.
@@ -56,7 +61,7 @@ public struct Plan: Sendable {
         self.mode = mode
         placement = chance.happens(50) ? .parameter : .user
         switch mode {
-        case .contact, .mirror: break
+        case .contact, .mirror, .flows: break
         case .path: placement = .path
         case .addressOfRecord: placement = .addressOfRecord
         }

@@ -5,7 +5,10 @@ import StoreInMemory
 extension World {
     func populate() {
         for aor in 0..<plan.aors {
-            for _ in 0..<plan.phonesOfAOR[aor] { addPhone(aor, isHostile: false) }
+            for _ in 0..<plan.phonesOfAOR[aor] {
+                addPhone(aor, isHostile: false)
+                if plan.mode == .flows, chance.happens(70) { addFlow() }
+            }
         }
         for _ in 0..<plan.hostiles { addPhone(chance.below(plan.aors), isHostile: true) }
         let end = now + plan.faultsMs
@@ -34,7 +37,8 @@ extension World {
         var phone = Phone(
             number: number, aor: aor, ip: ip,
             address: TransportAddress(ipv4: ip, port: UInt16(10_000 + number * 500)),
-            instance: "", uris: ["sip:p\(number)@192.0.2.\(number + 1):5060"],
+            instance: "", user: "p\(number)",
+            uris: ["sip:p\(number)@192.0.2.\(number + 1):5060"],
             lifetime: chance.pick(plan.lifetimes), style: chance.below(3),
             refreshPercent: chance.between(50, 95), isEager: chance.happens(60),
             callID: "c\(number)@p")
@@ -47,6 +51,19 @@ extension World {
         phone.sequence = chance.below(3) == 0 ? chance.below(100_000) : 0
         phone.isHostile = isHostile
         phones.append(phone)
+    }
+
+    /// Gives the newest phone a second flow.
+    private func addFlow() {
+        let first = phones.count - 1
+        addPhone(phones[first].aor, isHostile: false)
+        if phones[first].instance.isEmpty { phones[first].instance = "0000-\(first)" }
+        phones[first].uris = [phones[first].uris[0]]
+        phones[first].flowNumber = 1
+        phones[first + 1].instance = phones[first].instance
+        phones[first + 1].user = phones[first].user
+        phones[first + 1].uris = ["sip:\(phones[first].user)@192.0.2.\(first + 2):5060"]
+        phones[first + 1].flowNumber = 2
     }
 
     func happen(_ event: Agenda.Event) {
@@ -256,7 +273,8 @@ extension World {
                 // By another port: with another user, the main registrar would hold two contacts of
                 // one contact ID where the ID is a parameter.
                 phones[number].uris = [
-                    "sip:p\(number)@192.0.2.\(number + 1):\(chance.between(6_000, 6_003))"
+                    "sip:\(phones[number].user)@192.0.2.\(number + 1)"
+                        + ":\(chance.between(6_000, 6_003))"
                 ]
             }
             plan(number, inMs: 0)

@@ -262,9 +262,7 @@ extension World {
                 continue
             }
             let isReplaced = known.contains {
-                plan.mode.isByID && $0.aor == entry.aor && $0 !== entry
-                    && $0.mainURI == entry.mainURI
-                    && $0.lastAcceptedOrder > request.order
+                isSameFlow($0, entry) && $0.lastAcceptedOrder > request.order
             }
             guard !isReplaced else { continue }
             settleFloor(entry, request.order)
@@ -276,9 +274,7 @@ extension World {
             // The phone may have begun again from below.
             removalsSeen["\(request.callID) \(entry.mainURI)"] = nil
             for other in known
-            where plan.mode.isByID && other.aor == entry.aor && other !== entry
-                && other.mainURI == entry.mainURI
-            {
+            where isSameFlow(entry, other) {
                 settleFloor(other, request.order)
                 (other.promisedMs, other.endMs) = (0, now)
                 other.mainURI = ""
@@ -337,9 +333,9 @@ extension World {
             + UInt64(known.count * 1_000 / plan.removalsPerSecond)
         for entry in known {
             var endMs = entry.endMs
-            if plan.mode == .addressOfRecord {
+            if plan.mode == .addressOfRecord || plan.mode == .flows {
                 // One contact there for all of them here.
-                let others = known.filter { $0.aor == entry.aor }
+                let others = known.filter { $0 === entry || isBehindSame($0, entry) }
                 endMs = others.map(\.endMs).max() ?? endMs
                 guard
                     others.allSatisfy({
@@ -392,7 +388,9 @@ extension World {
                     aor: entry.aor)
             }
             // One call for all phones of an AOR rings one of them, so far.
-            if invite.requestURI == entry.uri || plan.mode == .addressOfRecord { isFound = true }
+            if invite.requestURI == entry.uri || target.map({ isBehindSame($0, entry) }) ?? false {
+                isFound = true
+            }
         }
         if entry.promisedMs > now, !isFound {
             broken(

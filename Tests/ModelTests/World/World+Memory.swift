@@ -8,7 +8,7 @@ final class Asked {
     let aor: Int
     let callID: String
     let sequence: Int
-    let contacts: [(uri: String, seconds: Int)]
+    let contacts: [(uri: String, seconds: Int, flow: String)]
     let isWildcard: Bool
     let firstMs: UInt64
     let incarnation: Int
@@ -37,7 +37,12 @@ final class Asked {
         self.incarnation = incarnation
         callID = request.callID
         sequence = request.sequence
-        contacts = request.contacts.map { ($0.uri, $0.expires ?? request.expires ?? 3_600) }
+        contacts = request.contacts.map {
+            (
+                $0.uri, $0.expires ?? request.expires ?? 3_600,
+                SIPText.parameter("reg-id", of: $0.parameters)
+            )
+        }
         isWildcard = request.isWildcard
         firstMs = now
     }
@@ -65,6 +70,8 @@ final class Known {
     /// The newest request for it that was answered with a 2xx.
     var lastAnsweredOrder = -1
     var mainURI = ""
+    /// Which flow of its instance it is (RFC 5626); empty for the only one.
+    var flow = ""
     /// The way to it that the main registrar was told (RFC 3327).
     var paths: [String] = []
     /// The main registrar has forgotten it since it agreed.
@@ -109,6 +116,18 @@ extension World {
 
     func find(_ aor: Int, _ uri: String) -> Known? {
         knownByKey["\(aor) \(uri)"].map { known[$0] }
+    }
+
+    /// Whether two addresses are of one contact ID and one flow, so that either takes the other's place.
+    func isSameFlow(_ a: Known, _ b: Known) -> Bool {
+        plan.mode.isByID && a.aor == b.aor && a !== b && a.mainURI == b.mainURI && a.flow == b.flow
+    }
+
+    /// Whether two stand behind one contact at the main registrar.
+    func isBehindSame(_ a: Known, _ b: Known) -> Bool {
+        guard a.aor == b.aor else { return false }
+        return plan.mode == .addressOfRecord
+            || plan.mode == .flows && !a.mainURI.isEmpty && a.mainURI == b.mainURI
     }
 
     private func findOrAdd(_ aor: Int, _ uri: String) -> Known {
@@ -193,8 +212,18 @@ extension World {
                 entry.wasHit = true
             }
         }
+        // The same for all flows of a contact.
+        for uri in request.mainURIs where plan.mode == .flows && main.expiry(aor, uri, at: now) == 0
+        {
+            for entry in known where entry.aor == aor && entry.mainURI == uri {
+                guard !request.contacts.contains(where: { $0.flow == entry.flow }) else { continue }
+                entry.promisedMs = 0
+                entry.wasHit = true
+            }
+        }
         for (number, contact) in request.contacts.enumerated() {
             let entry = findOrAdd(aor, contact.uri)
+            entry.flow = contact.flow
             entry.lastAcceptedOrder = request.order
             guard contact.seconds > 0 else {
                 entry.promisedMs = 0
@@ -210,9 +239,7 @@ extension World {
             entry.promisedMs = min(entry.promisedMs, heldMs)
             // Another address of the same instance takes the old one's place.
             for other in known
-            where plan.mode.isByID && other.aor == aor && other !== entry
-                && other.mainURI == entry.mainURI
-            {
+            where isSameFlow(entry, other) {
                 other.promisedMs = 0
                 other.lastAcceptedOrder = request.order
             }

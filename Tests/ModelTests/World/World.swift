@@ -85,7 +85,7 @@ public final class World {
             mainSide: MainSide([mainServer]), ownAddresses: OwnAddresses([us]),
             contact: MainContact(placement: plan.placement, advertised: us))
         switch plan.mode {
-        case .contact, .path: options.mode = .throttleByContact
+        case .contact, .path, .flows: options.mode = .throttleByContact
         case .mirror: options.mode = .mirror
         case .addressOfRecord: options.mode = .throttleByAOR
         }
