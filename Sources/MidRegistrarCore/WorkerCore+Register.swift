@@ -95,6 +95,7 @@ extension WorkerCore {
         let isShared = mode == .throttleByAOR
         let siblingsUntil = isShared ? lastDeadline(of: SharedContact(ofAOR: aor), now: now) : now
         let callID = fingerprints.text(bytes, index.value(.callID) ?? .none)
+        let first = table.first(of: aor)
         for number in 0..<meaning.count {
             let contact = meaning[number]
             guard let seconds = granted(contact.askedSeconds) else { return .refuseShort }
@@ -105,7 +106,7 @@ extension WorkerCore {
             let fingerprint = fingerprints.contact(
                 bytes, element: contact.element, askedSeconds: contact.askedSeconds)
             contactHashes[number] = fingerprint
-            var next = table.first(of: aor)
+            var next = first
             var found = false
             while let place = next, !found {
                 next = table.next(after: place)
@@ -119,7 +120,7 @@ extension WorkerCore {
                     callID: callID, sequence: index.sequenceNumber, transaction: transaction,
                     flow: flow, grantSeconds: seconds)
                 refresh.siblingsUntil =
-                    isShared ? siblingsUntil : lastDeadline(besides: place, of: aor, now: now)
+                    isShared ? siblingsUntil : lastDeadline(besides: place, from: first, now: now)
                 // It was registered in another mode, which the main registrar has to unlearn.
                 let binding = table[place]
                 if binding.flags.contains(.shared) != isShared { cause = cause ?? .dirty }
@@ -150,12 +151,14 @@ extension WorkerCore {
     }
 
     /// The same of a contact ID's other flows; most have none.
+    ///
+    /// - Parameter first: binding of the AOR.
     private func lastDeadline(
-        besides place: BindingIndex, of aor: AORKey, now: Instant
+        besides place: BindingIndex, from first: BindingIndex?, now: Instant
     ) -> Instant {
         var last = now
         let id = table.id(place)
-        var next = table.first(of: aor)
+        var next = first
         while let other = next {
             if other != place, table.isLive(other), table.id(other) == id {
                 last = max(last, table[other].deadline)

@@ -257,12 +257,14 @@ struct FlowTests {
         #expect(scene.send(other.register(), from: other.from)[0].to == mainServer)
     }
 
-    @Test(arguments: [false, true])
-    func `a removal that crosses a new flow leaves it to be confirmed`(removalFirst: Bool) {
+    @Test(arguments: [false, true], [false, true])
+    func `a removal that crosses a new flow leaves it to be confirmed`(
+        removalFirst: Bool, isKnown: Bool
+    ) {
         let scene = scene()
         var flows = [flow(1)]
         var other = flow(2)
-        register(&flows, in: scene)
+        if isKnown { register(&flows, in: scene) }
         let leaving = scene.send(flows[0].register(expires: 0), from: flows[0].from)[0]
         #expect(leaving.expires() == 0)
         let coming = scene.send(other.register(), from: other.from)[0]
