@@ -203,17 +203,17 @@ extension WorkerCore {
         ContactID(aor, identity: 0, under: options.keys)
     }
 
-    /// Whether what others have asked for meanwhile was about the same contact, so that nobody knows
-    /// in which order the main registrar has seen it.
+    /// Whether what other phones have asked for meanwhile was about the one contact of the AOR, so
+    /// that nobody knows in which order the main registrar has seen it. Of flows of one contact
+    /// ``Binding/noteRelay(_:at:)`` has taken note.
     func isContested(
         _ contact: SharedContact, _ answer: MainAnswer, isNew: Bool, arrival: Instant,
         at now: Instant
     ) -> Bool {
-        if contact.id == nil {
-            if wasVoided(contact.aor, since: arrival) { return true }
-            if isNew, isAnotherWaiting(answer, at: now) { return true }
-        }
+        guard contact.id == nil else { return false }
+        if wasVoided(contact.aor, since: arrival) { return true }
         guard isNew else { return false }
+        if isAnotherWaiting(answer, at: now) { return true }
         var next = next(of: contact)
         while let place = next {
             if table[place].unanswered != 0 { return true }
@@ -249,7 +249,11 @@ extension WorkerCore {
         while let place = next {
             next = self.next(of: contact, after: place)
             guard table.isLive(place) else { continue }
-            if let best = newest, table[best].arrival >= table[place].arrival { continue }
+            // Of two that came at once, the one that is loaded last after a restart.
+            if let best = newest {
+                let (old, new) = (table[best], table[place])
+                if (old.arrival, old.record) >= (new.arrival, new.record) { continue }
+            }
             newest = place
         }
         guard let newest else { return }

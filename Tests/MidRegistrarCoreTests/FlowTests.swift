@@ -416,6 +416,7 @@ struct FlowTests {
         let scene = scene()
         var flows = [flow(1), flow(2)]
         register(&flows, in: scene)
+        _ = scene.advance(s: 1)
         flows[1].callID = "again@phone"
         let relayed = scene.send(flows[1].register(), from: flows[1].from)[0]
         scene.send(answer(relayed, expires: 650), from: mainServer, socket: mainSocket)
