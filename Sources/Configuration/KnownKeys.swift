@@ -16,7 +16,7 @@ enum KnownKeys {
             "register",
             [
                 "mode", "min_expires", "max_expires", "default_expires", "short", "jitter",
-                "max_contacts", "when_full", "in_flight", "gruu",
+                "max_contacts", "when_full", "in_flight", "gruu", "edges",
             ]
         ),
         ("domain", ["name", "mode"]),
@@ -63,7 +63,6 @@ enum KnownKeys {
     /// Sections of later versions.
     static let laterSections: [String: String] = [
         "trace": "this version does not trace",
-        "edges": "this version knows no edges",
         "cluster": "this version runs alone",
     ]
 

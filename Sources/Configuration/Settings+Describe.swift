@@ -35,6 +35,7 @@ extension Settings {
             ("register.when_full", register.whenFull.rawValue),
             ("register.in_flight", String(register.inFlightMax)),
             ("register.gruu", String(register.givesGRUUs)),
+            ("register.edges", register.edges.map(Settings.sourceText).joined(separator: " ")),
         ]
         for (number, domain) in domains.enumerated() {
             lines.append(("domain[\(number)].name", domain.name))

@@ -57,7 +57,7 @@ private struct Draft {
             "main", "ports", .ports(max: Settings.mainPortsMax), standard: 15_060...15_091,
             flag: ("--main-ports", overrides.mainPorts))
         let own = readOwn(listeners: listeners, server: server)
-        let sources = readSources()
+        let sources = readMachines("main", "sources", countMax: Settings.mainSourcesMax)
         let insertion: Placed<Settings.Insertion> = reader.read(
             "main", "insert", .word(), standard: .contact)
         let idPlace: Placed<Settings.ContactIDPlace> = reader.read(
@@ -92,6 +92,7 @@ private struct Draft {
             checkFamily(own: own, server: server)
             checkWorkers(workers, ports: ports)
             checkInsertion(insertion, idPlace: idPlace)
+            checkEdges(register.edges, server: server, sources: sources)
             checkAORMode()
         }
         guard let server, server.isSound, !listeners.isEmpty else { return nil }
@@ -248,26 +249,29 @@ extension Draft {
             "main", "own", .udpSocket, standard: standard, flag: ("--own", overrides.own))
     }
 
-    private mutating func readSources() -> [TransportAddress] {
-        let countMax = Settings.mainSourcesMax
+    /// A list of addresses, each with a port or without.
+    private mutating func readMachines(
+        _ section: String, _ key: String, countMax: Int
+    ) -> [TransportAddress] {
         guard
-            let elements = reader.list("main", "sources", countMax: countMax, of: "IP addresses")
+            let elements = reader.list(section, key, countMax: countMax, of: "IP addresses")
         else { return [] }
-        var sources: [TransportAddress] = []
+        let name = "\(section).\(key)"
+        var machines: [TransportAddress] = []
         for element in elements.prefix(countMax) {
             let item = reader.document.items[element]
-            let source = reader.read(
-                .toml(item.value), at: reader.place(item.place), named: "main.sources",
-                Form.machine, standard: .none)
-            if source.isSound, sources.contains(source.value) {
+            let machine = reader.read(
+                .toml(item.value), at: reader.place(item.place), named: name, Form.machine,
+                standard: .none)
+            if machine.isSound, machines.contains(machine.value) {
                 reader.warn(
-                    at: reader.place(item.place), "main.sources names \(item.shownText) twice",
+                    at: reader.place(item.place), "\(name) names \(item.shownText) twice",
                     advice: "once is enough")
-            } else if source.isSound {
-                sources.append(source.value)
+            } else if machine.isSound {
+                machines.append(machine.value)
             }
         }
-        return sources
+        return machines
     }
 
     private mutating func readRegister(
@@ -289,6 +293,7 @@ extension Draft {
             "register", "when_full", .word(), standard: .refuse)
         let inFlight = reader.read("register", "in_flight", .whole(1...64), standard: 8)
         let gruu = reader.read("register", "gruu", .yesOrNo, standard: false)
+        let edges = readMachines("register", "edges", countMax: Settings.edgesMax)
 
         if isWhole, shortest.isSound, longest.isSound {
             let isOrdered = shortest.value <= longest.value
@@ -321,7 +326,7 @@ extension Draft {
             mode: mode.value, minExpirySeconds: shortest.value, maxExpirySeconds: longest.value,
             defaultExpirySeconds: usual.value, short: short.value, jitter: jitter.value,
             contactsMax: contacts.value, whenFull: whenFull.value, inFlightMax: inFlight.value,
-            givesGRUUs: gruu.value)
+            givesGRUUs: gruu.value, edges: edges)
     }
 
     private mutating func readDomains(isWhole: Bool) -> [Settings.Domain] {
@@ -461,6 +466,28 @@ extension Draft {
         reader.warn(
             at: place, "main.id is of no use beside main.insert \"path\"",
             advice: "the main registrar is given the phone's own Contact, without a contact ID")
+    }
+
+    /// What is the main side cannot be an edge too: it is believed as the main registrar.
+    private mutating func checkEdges(
+        _ edges: [TransportAddress], server: Placed<MainServer>?, sources: [TransportAddress]
+    ) {
+        var main = sources
+        if let server, server.isSound, let address = server.value.address {
+            main.append(address.withPort(server.value.hasPort ? server.value.port : 0))
+        }
+        guard let list = reader.item("register", "edges") else { return }
+        for edge in edges {
+            let isMain = main.contains {
+                $0.sameHost(as: edge) && ($0.port == 0 || $0.port == edge.port)
+            }
+            guard isMain else { continue }
+            reader.warn(
+                at: reader.place(reader.document.items[list].place),
+                "register.edges names \(edge.port == 0 ? edge.hostText : edge.text), "
+                    + "which is the main side",
+                advice: "what comes from there counts as the main registrar's")
+        }
     }
 
     /// A grant that ends no sooner than the main registrar's lifetime leaves nothing to absorb.

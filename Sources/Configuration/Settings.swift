@@ -93,6 +93,8 @@ package struct Settings: Equatable, Sendable {
         package let inFlightMax: Int
         /// Whether phones that ask for GRUUs get some.
         package let givesGRUUs: Bool
+        /// Proxies between phones and us whose Path is kept. Port 0 stands for every port.
+        package let edges: [TransportAddress]
     }
 
     /// How much of registering is kept from the main registrar.
@@ -196,6 +198,8 @@ extension Settings {
     package static let mainPortsMax = 256
     /// Additional main-side sources.
     package static let mainSourcesMax = 64
+    /// Edges that one node may have.
+    package static let edgesMax = 64
 
     /// The listener that a datagram to this address would reach: to be asked for what the main
     /// registrar's name resolves to, since a listener that relays to itself is a loop.

@@ -185,7 +185,11 @@ extension SettingsReader {
 
     private mutating func complain(aboutUnknownSection item: TOMLDocument.Item) {
         let name = item.key
-        let isSection = item.value == .table || item.value == .array
+        // A list of values is a key that lost its section; one of tables is a section.
+        let isList =
+            item.value == .array
+            && KnownKeys.sections.contains { $0.keys.contains(name) }
+        let isSection = item.value == .table || item.value == .array && !isList
         if isSection, let reason = KnownKeys.laterSections[name] {
             complain(at: place(item.keyPlace), "[\(name)]: not yet", allowed: reason)
             return

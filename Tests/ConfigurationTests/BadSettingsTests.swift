@@ -176,6 +176,17 @@ struct BadSettingsTests {
             ("max_contacts = 0", "f:7:16: register.max_contacts is 0; allowed are 1 to 32"),
             ("max_contacts = 33", "f:7:16: register.max_contacts is 33; allowed are 1 to 32"),
             ("in_flight = 65", "f:7:13: register.in_flight is 65; allowed are 1 to 64"),
+            ("edges = '10.0.0.20'", "f:7:9: register.edges is \"10.0.0.20\", not a list; allowed"),
+            ("edges = ['sbc.test']", "f:7:10: register.edges is \"sbc.test\": not yet: a name;"),
+            ("edges = ['10.0.0.0/24']", "f:7:10: register.edges is \"10.0.0.0/24\", no address;"),
+            ("edges = ['10.0.0.1', 7]", "f:7:22: register.edges is 7, not text in quotes;"),
+            ("edges = ['0.0.0.0']", "f:7:10: register.edges is \"0.0.0.0\", not the address of "),
+            (
+                "edges = [" + String(repeating: "'10.0.0.1',", count: 65) + "]",
+                "f:7:714: register.edges has 65 entries; allowed are at most 64"
+            ),
+            ("[calls]\nedges = []", "f:8:1: unknown key calls.edges;"),
+            ("[edges]\nx = 1", "f:7:2: unknown section [edges];"),
             ("[calls]\nstrangers = 'Refuse'", "f:8:13: calls.strangers is \"Refuse\"; allowed ar"),
             ("[calls]\nfork = 'parallel'", "f:8:1: calls.fork: not yet; this version"),
             ("[store]\npath = ''", "f:8:8: store.path is \"\"; allowed is a folder"),
@@ -475,6 +486,40 @@ struct WarningTests {
             Settings.load(toml: twice, file: "f").warnings.map(\.text) == [
                 "f:5:24: main.sources names \"::ffff:10.0.0.1\" twice; once is enough"
             ])
+    }
+
+    @Test(
+        arguments: [
+            ("192.0.2.9", "10.0.0.1", "10.0.0.1"), ("192.0.2.9", "10.0.0.2", nil),
+            ("192.0.2.9", "10.0.0.1:5060", "10.0.0.1:5060"),
+            ("192.0.2.9", "::ffff:10.0.0.1", "10.0.0.1"),
+            ("192.0.2.9", "192.0.2.9", "192.0.2.9"),
+            ("192.0.2.9", "192.0.2.9:6000", "192.0.2.9:6000"),
+            ("192.0.2.9:5070", "192.0.2.9:5070", "192.0.2.9:5070"),
+            ("192.0.2.9:5070", "192.0.2.9:5060", nil), ("192.0.2.9:5070", "192.0.2.9", nil),
+        ] as [(String, String, String?)]
+    )
+    func `name an edge that is the main side`(server: String, edge: String, named: String?) {
+        let toml = leastText.replacing(
+            "[register]", with: "sources = ['10.0.0.1']\n[register]\nedges = ['\(edge)']"
+        ).replacing("sip:192.0.2.9", with: "sip:\(server)")
+        #expect(
+            Settings.load(toml: toml, file: "f").warnings.map(\.text)
+                == (named.map {
+                    [
+                        "f:7:9: register.edges names \($0), which is the main side; "
+                            + "what comes from there counts as the main registrar's"
+                    ]
+                } ?? []))
+    }
+
+    @Test func `say where a list belongs that stands above the sections`() {
+        let toml = "edges = ['10.0.0.20']\n" + leastText
+        #expect(
+            Settings.load(toml: toml, file: "f").errors.map(\.text).map {
+                $0.hasPrefix("f:1:1: key edges outside of any section; sections are [node]")
+                    && $0.hasSuffix("; did you mean edges in [register]?")
+            } == [true])
     }
 }
 

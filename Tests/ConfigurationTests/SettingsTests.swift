@@ -25,7 +25,7 @@ struct GoodSettingsTests {
                 "register.mode=contact", "register.min_expires=1m", "register.max_expires=10m",
                 "register.default_expires=10m", "register.short=refuse", "register.jitter=0.1",
                 "register.max_contacts=10", "register.when_full=refuse", "register.in_flight=8",
-                "register.gruu=false",
+                "register.gruu=false", "register.edges=",
                 "calls.strangers=refuse", "nat.ping=crlf", "nat.max_expires=",
                 "store.path=/var/lib/midreg", "store.size=4GiB", "store.durability=commit",
                 "limits.bindings=1000000", "counters.http=127.0.0.1:9080", "log.format=logfmt",
@@ -71,6 +71,7 @@ struct GoodSettingsTests {
             when_full = "replace"
             in_flight = 1
             gruu = true
+            edges = ["10.0.0.20", "10.0.0.21:5062", "::ffff:10.0.0.22", "[2001:db8::4]:5064"]
             [[domain]]
             name = "Example.TEST"
             mode = "aor"
@@ -111,6 +112,7 @@ struct GoodSettingsTests {
                 "register.default_expires=5m", "register.short=raise", "register.jitter=0.0",
                 "register.max_contacts=32", "register.when_full=replace", "register.in_flight=1",
                 "register.gruu=true",
+                "register.edges=10.0.0.20 10.0.0.21:5062 10.0.0.22 [2001:db8::4]:5064",
                 "domain[0].name=example.test", "domain[0].mode=aor",
                 "domain[1].name=[2001:db8::1]:5070", "domain[1].mode=contact",
                 "domain[2].name=pbx_1", "domain[2].mode=mirror", "calls.strangers=main",
