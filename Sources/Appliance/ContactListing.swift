@@ -40,10 +40,12 @@ package enum ContactListing {
         var state = "live"
         if fact.marks.contains(.removalOwed) { state = "lapsed" }
         if fact.marks.contains(.refused) { state = "refused" }
+        let path = text(bytes, .path)
         return "\(name) contact=\(text(bytes, .contact)) id=\(fact.id.text) state=\(state) "
             + "main_expires_in=\(fact.mainExpiry.secondsLeft(at: now)) "
             + "flow=udp:\(fact.peer.text) granted=\(fact.grantedSeconds) "
             + "callid=\(text(bytes, .callID)) cseq=\(fact.sequence)"
+            + (path.isEmpty ? "" : " path=\(path)")
     }
 
     private static func text(_ bytes: Span<UInt8>, _ part: Fact.Text) -> String {

@@ -93,6 +93,7 @@ struct Plan {
         options.strangers = settings.calls.strangers == .main ? .main : .refuse
         options.removesExpired = settings.main.removesExpired
         options.resyncPerSecond = max(1, settings.main.resyncPerSecond / workers)
+        options.edges = Edges(settings.register.edges)
         options.givesGRUUs = settings.register.givesGRUUs
         options.natSeconds = settings.natExpirySeconds ?? .max
         options.removalsPerSecond = max(1, settings.main.removalsPerSecondMax / workers)

@@ -4,6 +4,8 @@ public import Bytes
 public enum SourceClass: Sendable, Equatable {
     /// The main registrar, or an address named beside it.
     case main
+    /// A proxy between phones and us, by configuration; see ``Edges``.
+    case edge
     /// The flow of a live binding.
     case phone
     /// Anybody else.
@@ -18,14 +20,31 @@ public struct MainSide: Sendable {
     public init(_ addresses: [TransportAddress]) { self.addresses = addresses }
 
     public func contains(_ source: TransportAddress) -> Bool {
-        for index in addresses.indices {
-            let address = addresses[index]
-            if address.sameHost(as: source), address.port == 0 || address.port == source.port {
-                return true
-            }
-        }
-        return false
+        isAny(source, of: addresses)
     }
+}
+
+/// Proxies between phones and us, whose Via and Path are believed. One without a port matches any.
+public struct Edges: Sendable {
+    private let addresses: [TransportAddress]
+
+    /// - Parameter addresses: port 0 stands for any port.
+    public init(_ addresses: [TransportAddress]) { self.addresses = addresses }
+
+    public func contains(_ source: TransportAddress) -> Bool {
+        isAny(source, of: addresses)
+    }
+}
+
+/// Whether an address is one of a list in which port 0 stands for any port.
+private func isAny(_ source: TransportAddress, of addresses: [TransportAddress]) -> Bool {
+    for index in addresses.indices {
+        let address = addresses[index]
+        if address.sameHost(as: source), address.port == 0 || address.port == source.port {
+            return true
+        }
+    }
+    return false
 }
 
 /// The addresses under which this appliance is named: in Route, Record-Route and request-URIs.

@@ -89,6 +89,7 @@ public struct CoreOptions: Sendable {
     public var ownSocket: UInt16
     public var mainServer: TransportAddress
     public var mainSide: MainSide
+    public var edges = Edges([])
     public var ownAddresses: OwnAddresses
     /// How contacts are registered at the main registrar, where each phone has its own.
     public var contact: MainContact

@@ -25,6 +25,9 @@ public enum Counter: Int, CaseIterable, Sendable {
     case rejectVersion, rejectTooLarge, rejectBackOff, rejectURITooLong, rejectTooManyVias
     case rejectTooManyHeaders, rejectHeaderTooLong
 
+    // Path fields that were not taken.
+    case pathFromNoEdge, pathMalformed, pathTooLong, pathOfFormerEdge
+
     // Answers of the main registrar to REGISTER.
     case mainAnswer1xx, mainAnswer200, mainAnswer2xx, mainAnswer3xx, mainAnswer401, mainAnswer403
     case mainAnswer404, mainAnswer407, mainAnswer423, mainAnswer4xx, mainAnswer500

@@ -80,6 +80,14 @@ extension WorkerCore {
             guard binding.state == .live, now < binding.deadline else { continue }
             writeStored(binding, now: now, location: &location, outbox: &outbox)
         }
+        if answer.state.marks.contains(.knowsPath), !answer.state.marks.contains(.path),
+            !answer.state.path.isEmpty
+        {
+            outbox.write("Path: ")
+            outbox.write(
+                carried.span.extracting(answer.body.start..<answer.body.end), answer.state.path)
+            outbox.write("\r\n")
+        }
         RegisterAnswer.finish(bytes, index, &outbox)
 
         guard hasStaged else {
@@ -192,7 +200,7 @@ extension WorkerCore {
         binding.id = contact.id
         binding.identity = fingerprints.flowIdentity(state, parsed)
         binding.contact = fingerprints.contact(
-            state, element: element, askedSeconds: contact.askedSeconds)
+            state, element: element, askedSeconds: contact.askedSeconds, way: answer.state.way)
         binding.callID = Binding.half(callID)
         binding.transaction = Binding.half(answer.transaction)
         binding.sequenceRelayed = index.sequenceNumber
@@ -208,6 +216,7 @@ extension WorkerCore {
         binding.flags = []
         binding.unansweredPings = 0
         if answer.state.marks.contains(.indirect) { binding.flags.insert(.indirect) }
+        if answer.state.marks.contains(.byEdge) { binding.flags.insert(.byEdge) }
         if isBehindNAT { binding.flags.insert(.behindNAT) }
         if shared.id == nil { binding.flags.insert(.shared) }
         binding.dirtyUntil = max(binding.dirtyUntil, sharedDirtyUntil(shared))
@@ -283,6 +292,7 @@ extension WorkerCore {
         if binding.flags.contains(.dirty) { fact.marks.insert(.dirty) }
         if binding.flags.contains(.shared) { fact.marks.insert(.shared) }
         if binding.flags.contains(.indirect) { fact.marks.insert(.indirect) }
+        if binding.flags.contains(.byEdge) { fact.marks.insert(.byEdge) }
         if binding.flags.contains(.behindNAT) { fact.marks.insert(.behindNAT) }
         fact.begin(&factBytes)
         Fact.append(.addressOfRecord, aorText, to: &factBytes)
@@ -320,6 +330,7 @@ extension WorkerCore {
         Fact.close(.mainContact, from: mainStart, in: &factBytes)
         work.abandon()
         Fact.append(.replyBlock, block, to: &factBytes)
+        Fact.append(.path, state, answer.state.path, to: &factBytes)
     }
 
     private static func write(

@@ -22,6 +22,7 @@ extension WorkerCore {
     ) -> Disposition {
         let uri: SIPURI
         var topRoute: SIPURI?
+        var secondRoute: SIPURI?
         let from: SIPURI
         let hasToTag: Bool
         do throws(SIPParseError) {
@@ -37,11 +38,13 @@ extension WorkerCore {
             hasToTag = !to.tag.isEmpty
             if index.has(.route) {
                 var cursor = AddressCursor(.route, of: index)
-                var isTop = true
                 while let route = try cursor.next(bytes, index) {
                     let parsed = try SIPURI(bytes, route.uri)
-                    if isTop { topRoute = parsed }
-                    isTop = false
+                    if topRoute == nil {
+                        topRoute = parsed
+                    } else if secondRoute == nil {
+                        secondRoute = parsed
+                    }
                 }
             }
         } catch {
@@ -124,7 +127,8 @@ extension WorkerCore {
         case .toPhone(let place, let target, let id):
             forwardToPhone(
                 bytes, via, flow, place, target, id, keepsURI: token != nil,
-                isInDialog: hasToTag, leavesOutRoute: routeIsOurs, location: &location,
+                isInDialog: hasToTag, leavesOutRoute: routeIsOurs,
+                following: routeIsOurs ? secondRoute : topRoute, location: &location,
                 outbox: &outbox)
         case .toMain(let id):
             forwardToMain(
@@ -196,7 +200,9 @@ extension WorkerCore {
                 }
                 return .toPhone(place, target, place.map { table[$0].id } ?? token.contactID)
             }
-            let isPhone = flow.peer == token.peer || isBound(token.contactID, by: flow)
+            let isPhone =
+                flow.peer == token.peer || isBound(token.contactID, by: flow)
+                || isEdge(flow.peer, of: present?.peer ?? token.peer)
             guard isPhone, hasToTag else { return isAck ? .drop : forbidden }
             return .toMain(token.contactID)
         }
@@ -233,13 +239,14 @@ extension WorkerCore {
             // registrar knows them. What was meant for a contact ID is none of theirs.
             let isUser = uri.hasUser && bytes.parameter("ctid", in: uri.parameters) == nil
             if !isMain, isUser, let caller = phone(fromKey, flow) { return .toMain(caller) }
+            if !isMain, isUser, options.edges.contains(flow.peer) { return .toMain(nil) }
             if isAck { return .drop }
             // The same to a stranger whether the ID exists or not.
             return isMain ? .answer(404, "Not Found", .callsUnknownID) : forbidden
         }
         if isMain { return isAck ? .drop : .answer(404, "Not Found", .rejectNotFound) }
         if let caller = phone(fromKey, flow) { return .toMain(caller) }
-        if options.strangers == .main { return .toMain(nil) }
+        if options.strangers == .main || options.edges.contains(flow.peer) { return .toMain(nil) }
         return isAck ? .drop : forbidden
     }
 
@@ -339,9 +346,11 @@ extension WorkerCore {
         guard let key else { return nil }
         var next = table.first(of: key)
         while let place = next {
-            if table[place].state == .live, table[place].flow.peer == flow.peer {
-                return table[place].id
-            }
+            let isIts =
+                table[place].flow.peer == flow.peer
+                || table[place].flags.contains(.byEdge)
+                    && isEdge(flow.peer, of: table[place].flow.peer)
+            if table[place].state == .live, isIts { return table[place].id }
             next = table.next(after: place)
         }
         return nil
@@ -361,8 +370,10 @@ extension WorkerCore {
     private mutating func forwardToPhone<Location: LocationService & ~Copyable>(
         _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, _ place: BindingIndex?,
         _ target: Flow, _ id: ContactID, keepsURI: Bool, isInDialog: Bool, leavesOutRoute: Bool,
-        location: inout Location, outbox: inout Outbox
+        following: SIPURI?, location: inout Location, outbox: inout Outbox
     ) {
+        let hop = edgeHop(
+            bytes, place, target, following: following, hasToken: keepsURI, location: &location)
         outbox.begin()
         if keepsURI {
             outbox.write(bytes, index.startLine)
@@ -391,10 +402,16 @@ extension WorkerCore {
             writeRecordRoute(
                 FlowToken(contactID: id, peer: target.peer, socket: target.socket), &outbox)
         }
+        if let hop, hop.writesPath {
+            outbox.write("Route: ")
+            outbox.write(path.span)
+            outbox.write("\r\n")
+        }
         var request = ForwardedRequest(source: flow.peer)
         request.leavesOutTopRoute = leavesOutRoute
         request.writeRest(bytes, index, &outbox)
-        endForwarded(to: target.peer, from: target.socket, bytes, via, flow, &outbox)
+        endForwarded(
+            to: hop?.flow.peer ?? target.peer, from: target.socket, bytes, via, flow, &outbox)
     }
 
     private mutating func forwardToMain(

@@ -178,7 +178,9 @@ extension WorkerCore {
         var next = table.first(of: answer.aor)
         while let place = next {
             next = table.next(after: place)
-            guard table[place].state == .live, table[place].flow == answer.state.flow,
+            let isItsWay = table[place].came(
+                by: answer.state.flow, overEdge: answer.state.marks.contains(.byEdge))
+            guard table[place].state == .live, isItsWay,
                 table[place].callID == Binding.half(callID)
             else { continue }
             table[place].flags.insert(.dirty)

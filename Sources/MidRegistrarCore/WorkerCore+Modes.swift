@@ -34,18 +34,22 @@ extension WorkerCore {
     /// Our Path (RFC 3327 §5.2): what the main registrar sends to the phone comes by its flow. With
     /// `ob` where we are the phone's first hop and it can do Outbound (RFC 5626 §5.1).
     mutating func writePath(
-        _ bytes: Span<UInt8>, _ via: ViaValue, _ id: ContactID, _ flow: Flow,
-        _ outbox: inout Outbox
+        _ bytes: Span<UInt8>, _ id: ContactID, _ flow: Flow, _ outbox: inout Outbox
     ) {
-        outbox.write("Path: <sip:")
-        FlowToken(contactID: id, peer: flow.peer, socket: flow.socket).write(
-            under: options.keys, scratch: &scratch, to: &outbox)
+        outbox.write("Path: ")
+        writePathURI(
+            FlowToken(contactID: id, peer: flow.peer, socket: flow.socket),
+            isOutbound: passage == .direct && supports("outbound", bytes), &outbox)
+        outbox.write("\r\n")
+        if !supports("path", bytes) { outbox.write("Supported: path\r\n") }
+    }
+
+    mutating func writePathURI(_ token: FlowToken, isOutbound: Bool, _ outbox: inout Outbox) {
+        outbox.write("<sip:")
+        token.write(under: options.keys, scratch: &scratch, to: &outbox)
         outbox.write("@")
         outbox.write(options.contact.advertised)
-        let isFirstHop = index.viaFields == 1 && !via.isFollowed && !index.has(.path)
-        outbox.write(
-            isFirstHop && supports("outbound", bytes) ? ";lr;ob>\r\n" : ";lr>\r\n")
-        if !supports("path", bytes) { outbox.write("Supported: path\r\n") }
+        outbox.write(isOutbound ? ";lr;ob>" : ";lr>")
     }
 
     /// Whether a Supported field lists an option.

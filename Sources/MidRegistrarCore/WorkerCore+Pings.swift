@@ -29,7 +29,7 @@ extension WorkerCore {
         _ bytes: Span<UInt8>, _ answer: MainAnswer, _ contact: SIPURI, in state: Span<UInt8>
     ) -> Bool {
         // Another proxy keeps its own phones reachable.
-        guard !answer.state.marks.contains(.indirect),
+        guard answer.state.marks.isDisjoint(with: [.indirect, .byEdge]),
             let via = try? index.secondVia(bytes, after: answer.top)
         else { return false }
         let source = answer.state.flow.peer

@@ -28,6 +28,12 @@ extension WorkerCore {
                 return .handOver(to: owner)
             }
         }
+        do throws(SIPParseError) {
+            try readPassage(bytes, via, from: source)
+        } catch {
+            refuse(error, bytes, via, source, socket, &outbox)
+            return .done
+        }
         mode = mode(ofAOR: aorText.span)
         let flow = Flow(peer: source, socket: socket)
         if index.has(.require) || index.has(.proxyRequire),
@@ -104,7 +110,7 @@ extension WorkerCore {
                 continue
             }
             let fingerprint = fingerprints.contact(
-                bytes, element: contact.element, askedSeconds: contact.askedSeconds)
+                bytes, element: contact.element, askedSeconds: contact.askedSeconds, way: way)
             contactHashes[number] = fingerprint
             var next = first
             var found = false
@@ -121,6 +127,7 @@ extension WorkerCore {
                     flow: flow, grantSeconds: seconds)
                 refresh.siblingsUntil =
                     isShared ? siblingsUntil : lastDeadline(besides: place, from: first, now: now)
+                refresh.isByEdge = passage == .edge
                 // It was registered in another mode, which the main registrar has to unlearn.
                 let binding = table[place]
                 if binding.flags.contains(.shared) != isShared { cause = cause ?? .dirty }
@@ -133,7 +140,7 @@ extension WorkerCore {
             }
             if !found { cause = cause ?? .newContact }
         }
-        if index.viaFields > 1 || via.isFollowed || index.has(.path) { cause = .severalVias }
+        if passage == .others { cause = .severalVias }
         if storeIsDown, repeats < max(1, meaning.count) { cause = cause ?? .storeDown }
         if let cause { return .relay(cause) }
         return repeats == meaning.count ? .repeatAnswer : .absorb
@@ -179,7 +186,7 @@ extension WorkerCore {
         outbox.begin()
         ResponseWriter.begin(
             200, "OK", to: bytes, index, source: flow.peer, toTag: transaction, &outbox)
-        var listed = 0
+        var token: FlowToken?
         var blockNumber: UInt32 = 0
         var ownBlock = RecordNumber.none
         var next = table.first(of: aor)
@@ -194,6 +201,10 @@ extension WorkerCore {
                     continue
                 }
                 isMine = true
+                if number == 0 {
+                    token = FlowToken(
+                        contactID: binding.id, peer: binding.flow.peer, socket: binding.flow.socket)
+                }
                 let told =
                     refreshes
                     ? refresh(place, transaction, asked: contact.askedSeconds, now: now)
@@ -211,8 +222,8 @@ extension WorkerCore {
             } else {
                 writeStored(binding, now: now, location: &location, outbox: &outbox)
             }
-            listed += 1
         }
+        repeatPath(bytes, token, &outbox)
         if ownBlock != .none {
             _ = location.read(ownBlock) { fact in
                 outbox.write(fact, Fact.range(of: .replyBlock, in: fact))

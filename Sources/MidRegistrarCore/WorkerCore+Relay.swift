@@ -14,6 +14,7 @@ extension WorkerCore {
         var cause = judged
         var register = RelayedRegister(source: flow.peer, contact: mainContact(for: mode))
         register.sourceHeader = options.sourceHeader
+        register.keepsPath = passage == .edge && register.contact.placement == .path
         let plan = plan(
             bytes, aor, known: filter.entry(aor, transaction)?.lifetime, &register, now: now,
             location: &location)
@@ -100,7 +101,7 @@ extension WorkerCore {
             scratch: &scratch, to: &outbox)
         outbox.write(";rport\r\n")
         if register.contact.placement == .path, meaning.count > 0 {
-            writePath(bytes, via, register.ids[0], flow, &outbox)
+            writePath(bytes, register.ids[0], flow, &outbox)
         }
         register.writeRest(bytes, index, meaning, aor: aorText.span, &outbox)
         let isSent = endForwarded(
@@ -119,7 +120,7 @@ extension WorkerCore {
             next = table.next(after: place)
             let isIts =
                 table[place].state == .live && table[place].transaction == Binding.half(transaction)
-            if isIts, table[place].flow != flow { return false }
+            if isIts, !table[place].came(by: flow, overEdge: passage == .edge) { return false }
         }
         return true
     }
@@ -247,7 +248,12 @@ extension WorkerCore {
     ) -> SealedVia.Kind? {
         var marks: RelayState.Marks = []
         if meaning.isWildcard { marks.insert(.wildcard) }
-        if index.viaFields > 1 || via.isFollowed || index.has(.path) { marks.insert(.indirect) }
+        switch passage {
+        case .direct: break
+        case .edge:
+            if supports("path", bytes) { marks.insert(.knowsPath) }
+        case .others: marks.insert(.indirect)
+        }
         if index.has(.authorization) { marks.insert(.authorized) }
         if lifetime.isThrottled { marks.insert(.throttled) }
         if mode == .throttleByAOR { marks.insert(.shared) }
@@ -258,9 +264,15 @@ extension WorkerCore {
         }
         let isPlain = isPlainRequestURI(bytes)
         if !isPlain { marks.insert(.requestURI) }
-        RelayState.begin(
-            marks, flow, sharedSeconds: register.sharedSeconds, contacts: meaning.count,
-            to: &sealed)
+        if passage == .edge {
+            RelayState.begin(
+                marks, flow, sharedSeconds: register.sharedSeconds, way: way, path: path,
+                contacts: meaning.count, to: &sealed)
+        } else {
+            RelayState.begin(
+                marks, flow, sharedSeconds: register.sharedSeconds, contacts: meaning.count,
+                to: &sealed)
+        }
         for number in 0..<meaning.count {
             RelayState.append(
                 register.ids[number], askedSeconds: meaning[number].askedSeconds,

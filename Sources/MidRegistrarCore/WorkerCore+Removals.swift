@@ -372,6 +372,7 @@ extension WorkerCore {
         binding.grantedSeconds = fact.grantedSeconds
         if fact.marks.contains(.dirty) || leasesDoubtful { binding.flags.insert(.dirty) }
         if fact.marks.contains(.indirect) { binding.flags.insert(.indirect) }
+        if fact.marks.contains(.byEdge) { binding.flags.insert(.byEdge) }
         if fact.marks.contains(.behindNAT) { binding.flags.insert(.behindNAT) }
         if fact.marks.contains(.shared) { binding.flags.insert(.shared) }
         binding.mainExpiry = sharedExpiry(of: fact, SharedContact(of: binding))

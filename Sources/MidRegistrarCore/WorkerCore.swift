@@ -65,6 +65,10 @@ public struct WorkerCore: ~Copyable {
     var block = ByteBuffer(bytesMax: 4_096)
     /// Fingerprints of the contacts of the REGISTER at hand.
     var contactHashes = InlineArray<16, UInt64>(repeating: 0)
+    /// How the REGISTER at hand came, its way behind an edge, and the Path at hand.
+    var passage = Passage.direct
+    var way: UInt64 = 0
+    var path = ByteBuffer(bytesMax: RegistrationLimits.pathBytesMax)
     var work = Outbox(bytesMax: 65_536, messagesMax: 4)
 
     /// Hand-overs so far, and what of them the store has answered.

@@ -5,7 +5,7 @@ public import Registration
 /// A fact as a line that `import --from csv` reads back.
 public enum ExportLine {
     public static let head =
-        "aor,contact,received,socket,expires_at,callid,cseq,contact_id,asked,granted"
+        "aor,contact,received,socket,expires_at,callid,cseq,contact_id,asked,granted,path"
 
     private static let names = head.split(separator: ",").map(String.init)
 
@@ -58,7 +58,7 @@ public enum ExportLine {
             fact.local == .none ? "" : "udp:" + fact.local.text,
             String(wallSeconds + UInt64(fact.mainExpiry.secondsLeft(at: now))),
             text(bytes, .callID), String(fact.sequence), fact.id.text,
-            String(fact.askedSeconds), String(fact.grantedSeconds),
+            String(fact.askedSeconds), String(fact.grantedSeconds), text(bytes, .path),
         ]
     }
 

@@ -44,6 +44,8 @@ public struct Binding: BitwiseCopyable, Sendable {
         public static let shared = Flags(rawValue: 16)
         /// Its phone sits behind a NAT that forgets its flow without pings.
         public static let behindNAT = Flags(rawValue: 64)
+        /// Came through an edge: its `contact` tells of the way behind the edge too.
+        public static let byEdge = Flags(rawValue: 128)
     }
 
     public var aor: AORKey
@@ -114,6 +116,13 @@ public struct Binding: BitwiseCopyable, Sendable {
 extension Binding {
     /// What is kept of a keyed hash that is compared for one contact only.
     public static func half(_ hash: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: hash) }
+
+    /// Whether a request came the way the binding did (P4): by the same flow, or from the same
+    /// edge, whose port and socket say nothing of the phone. The way behind an edge is in `contact`.
+    public func came(by other: Flow, overEdge: Bool) -> Bool {
+        guard flags.contains(.byEdge) else { return !overEdge && other == flow }
+        return overEdge && other.peer.sameHost(as: flow.peer)
+    }
 
     /// So many OPTIONS lost in a row, and the phone cannot be reached.
     public static let lostPingsMax: UInt8 = 3

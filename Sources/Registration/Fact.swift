@@ -12,7 +12,7 @@ public struct Fact: Sendable {
     /// registrar confirms it.
     public static let version: UInt8 = 3
     private static let fixedBytes = 216
-    private static let stringCount = 8
+    private static let stringCount = 9
 
     public struct Marks: OptionSet, BitwiseCopyable, Sendable {
         public let rawValue: UInt8
@@ -26,6 +26,8 @@ public struct Fact: Sendable {
         /// The main registrar has one contact for all phones of the AOR.
         public static let shared = Marks(rawValue: 16)
         public static let behindNAT = Marks(rawValue: 32)
+        /// Came through an edge; its Path, if it had one, is among the strings.
+        public static let byEdge = Marks(rawValue: 128)
     }
 
     public var aor: AORKey
@@ -68,9 +70,12 @@ public struct Fact: Sendable {
         marks = []
     }
 
-    /// The strings of a fact, in the order in which they are kept.
+    /// The strings of a fact, in the order in which they are kept. A fact that was written without
+    /// the last has zeros where its length stands, and none.
     public enum Text: Int, CaseIterable, Sendable {
         case addressOfRecord, contact, callID, requestURI, toURI, fromURI, mainContact, replyBlock
+        /// The values of the Path fields that an edge sent (RFC 3327), in their order, between commas.
+        case path
     }
 
     /// Begins the bytes of a fact; its strings follow, each by ``append(_:_:to:)``, in order.

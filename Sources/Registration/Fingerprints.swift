@@ -10,13 +10,47 @@ public struct Fingerprints: Sendable {
 
     /// Of a contact as the phone sent it, with the expiry it asks for: whatever the main registrar
     /// could see of it (P7). A change of anything here is no refresh.
+    ///
+    /// - Parameter way: behind the edge it came by, see ``way(_:path:last:)``; 0 for none.
     public func contact(
-        _ bytes: Span<UInt8>, element: ByteRange, askedSeconds: UInt32
+        _ bytes: Span<UInt8>, element: ByteRange, askedSeconds: UInt32, way: UInt64 = 0
     ) -> UInt64 {
         var hash = KeyedHash(key)
         hash.update(bytes, element)
         hash.update(word: UInt64(askedSeconds))
+        if way != 0 { hash.update(word: way) }
         return hash.finish()
+    }
+
+    /// Of the way a request took before it came to an edge (P4): the Path in every byte, and where it
+    /// began by sent-by, `received` and `rport` of the last Via. Never 0.
+    public func way(_ bytes: Span<UInt8>, path: Span<UInt8>, last via: ViaValue) -> UInt64 {
+        var hash = KeyedHash(key)
+        hash.update(path)
+        hash.update(word: UInt64(path.count))
+        update(&hash, host: via.host, of: bytes)
+        hash.update(word: UInt64(via.port))
+        update(&hash, host: bytes.parameter("received", in: via.parameters) ?? .none, of: bytes)
+        let port = bytes.parameter("rport", in: via.parameters) ?? .none
+        hash.update(bytes, port)
+        hash.update(word: UInt64(port.count))
+        return max(1, hash.finish())
+    }
+
+    /// A host by its address if it is one, so that `::ffff:192.0.2.1` is `192.0.2.1`; else by its
+    /// name without regard to case.
+    private func update(_ hash: inout KeyedHash, host: ByteRange, of bytes: Span<UInt8>) {
+        if let address = TransportAddress(
+            host: bytes.extracting(host.start..<host.end), port: 0)
+        {
+            hash.update(1)
+            hash.update(word: address.high)
+            hash.update(word: address.low)
+            return
+        }
+        hash.update(2)
+        for at in host.start..<host.end { hash.update(bytes[at].lowercased) }
+        hash.update(word: UInt64(host.count))
     }
 
     /// Of what makes a contact itself: its instance ID, else what a push finds it by, else its URI

@@ -16,6 +16,8 @@ public enum RegistrationLimits {
     public static let mirroredSecondsMax: UInt32 = 1_728_000
     /// A contact as it is kept, in bytes.
     public static let contactBytesMax = 1_024
+    /// The Path of an edge as it is kept, in bytes: a handful of proxies with a token each.
+    public static let pathBytesMax = 1_024
     /// Header fields of a 2xx that absorbed answers repeat, in bytes.
     public static let replyBlockBytesMax = 2_048
     /// Bytes of the largest fact: its strings and the fixed part.

@@ -36,6 +36,8 @@ public struct RefreshPolicy: Sendable {
         public let sequence: UInt32
         public let transaction: UInt64
         public let flow: Flow
+        /// Whether it came through an edge.
+        public var isByEdge = false
         /// Seconds the phone will be granted, not less than what it is told.
         public let grantSeconds: UInt32
         /// Until when the phones behind the same contact at the main registrar have been granted
@@ -61,22 +63,23 @@ public struct RefreshPolicy: Sendable {
     ) -> Decision {
         guard binding.state == .live, now < binding.deadline else { return .relay(.newContact) }
         guard Binding.half(refresh.callID) == binding.callID else { return .relay(.callIDChanged) }
+        let isSameWay = binding.came(by: refresh.flow, overEdge: refresh.isByEdge)
         if refresh.sequence == binding.sequenceHeard {
             // P3, the same packet again: answered only if the answer it had was ours to repeat.
-            guard Binding.half(refresh.transaction) == binding.transaction,
-                refresh.flow == binding.flow, committed >= binding.ticket
+            guard Binding.half(refresh.transaction) == binding.transaction, isSameWay,
+                committed >= binding.ticket
             else { return .relay(.sequence) }
             return .repeatAnswer
         }
         guard refresh.sequence > binding.sequenceHeard else {
             let recent =
                 now.millisecondsSince(binding.lastHeard) < RegistrationLimits.transactionMs
-            return recent && refresh.flow == binding.flow ? .overtaken : .relay(.sequence)
+            return recent && isSameWay ? .overtaken : .relay(.sequence)
         }
         guard refresh.sequence - binding.sequenceHeard <= RegistrationLimits.sequenceStepMax else {
             return .relay(.sequence)
         }
-        guard refresh.flow == binding.flow else { return .relay(.flowChanged) }
+        guard isSameWay else { return .relay(.flowChanged) }
         guard !binding.flags.contains(.indirect) else { return .relay(.severalVias) }
         guard !binding.flags.contains(.volatile) else { return .relay(.storeDown) }
         guard !binding.flags.contains(.dirty), binding.unanswered == 0,

@@ -97,6 +97,8 @@ public enum RegisterAnswer {
                 }
             case .contact where rebuilds, .expires where rebuilds: break
             case .path where rebuilds && marks.contains(.path) && !marks.contains(.knowsPath): break
+            // The main registrar was told of no Path: that of the edge is told by us.
+            case .path where rebuilds && marks.contains(.byEdge) && !marks.contains(.path): break
             case .require where rebuilds && !marks.contains(.path),
                 .supported where rebuilds && !marks.contains(.path):
                 RelayedRegister.writeOptions(bytes, field, &outbox)

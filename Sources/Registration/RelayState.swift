@@ -2,8 +2,10 @@ public import Bytes
 public import Keys
 
 /// What the answer to a relayed REGISTER needs: it travels in our Via's seal, so nothing has to be
-/// kept for it. Bytes: flags, flow, lifetime of the AOR's contact, then each contact, then the request-URI if it is not the plain
-/// one of the AOR's domain.
+/// kept for it.
+///
+/// Bytes: flags, flow, lifetime of the AOR's contact, the way behind an edge, then each contact, then
+/// the request-URI if it is not the plain one of the AOR's domain.
 public struct RelayState: Sendable {
     public struct Marks: OptionSet, Sendable {
         public let rawValue: UInt16
@@ -24,6 +26,8 @@ public struct RelayState: Sendable {
         public static let knowsPath = Marks(rawValue: 256)
         /// The phone asked for GRUUs, and we give them (RFC 5627 §4.1).
         public static let wantsGRUUs = Marks(rawValue: 512)
+        /// It came through an edge; the way behind that is kept beside.
+        public static let byEdge = Marks(rawValue: 1_024)
     }
 
     private static let keptBit: UInt16 = 0x8000
@@ -32,6 +36,10 @@ public struct RelayState: Sendable {
     /// The lifetime asked of the main registrar for the AOR's one contact.
     public let sharedSeconds: UInt32
     public let flow: Flow
+    /// See ``Fingerprints/way(_:path:last:)``; 0 without an edge.
+    public let way: UInt64
+    /// The Path of an edge; empty if it sent none.
+    public let path: ByteRange
     public let contactCount: Int
     private let contactsStart: Int
     private let end: Int
@@ -41,6 +49,25 @@ public struct RelayState: Sendable {
     public static func begin(
         _ marks: Marks, _ flow: Flow, sharedSeconds: UInt32 = 0, contacts: Int,
         to buffer: inout ByteBuffer
+    ) {
+        beginFlow(marks.subtracting(.byEdge), flow, sharedSeconds, &buffer)
+        buffer.append(UInt8(truncatingIfNeeded: contacts))
+    }
+
+    /// Begins the state of a request that came through an edge.
+    public static func begin(
+        _ marks: Marks, _ flow: Flow, sharedSeconds: UInt32, way: UInt64,
+        path: borrowing ByteBuffer, contacts: Int, to buffer: inout ByteBuffer
+    ) {
+        beginFlow(marks.union(.byEdge), flow, sharedSeconds, &buffer)
+        buffer.append(eight: way)
+        buffer.append(two: UInt16(truncatingIfNeeded: path.count))
+        buffer.append(path, ByteRange(0, path.count))
+        buffer.append(UInt8(truncatingIfNeeded: contacts))
+    }
+
+    private static func beginFlow(
+        _ marks: Marks, _ flow: Flow, _ sharedSeconds: UInt32, _ buffer: inout ByteBuffer
     ) {
         buffer.clear()
         var marks = marks
@@ -55,7 +82,6 @@ public struct RelayState: Sendable {
         buffer.append(two: flow.peer.port)
         buffer.append(two: flow.socket)
         if marks.contains(.shared) { buffer.append(four: sharedSeconds) }
-        buffer.append(UInt8(truncatingIfNeeded: contacts))
     }
 
     /// - Parameter isKept: see ``SealedContact/isKept``.
@@ -81,7 +107,8 @@ public struct RelayState: Sendable {
         var at = 2
         let high: UInt64
         let low: UInt64
-        let tail = marks.contains(.shared) ? 9 : 5
+        let tail =
+            5 + (marks.contains(.shared) ? 4 : 0) + (marks.contains(.byEdge) ? 10 : 0)
         if marks.contains(.ipv4) {
             high = 0
             low = 0xFFFF_0000_0000 | UInt64(bytes.four(at: 2))
@@ -102,6 +129,15 @@ public struct RelayState: Sendable {
             at += 4
         } else {
             sharedSeconds = 0
+        }
+        if marks.contains(.byEdge) {
+            way = bytes.load64(at: at)
+            path = ByteRange(at + 10, at + 10 + Int(bytes.two(at: at + 8)))
+            at = path.end
+            guard at < bytes.count else { return nil }
+        } else {
+            way = 0
+            path = .none
         }
         contactCount = Int(bytes[at])
         contactsStart = at + 1

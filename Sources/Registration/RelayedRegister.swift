@@ -16,6 +16,8 @@ public struct RelayedRegister {
     public var sharedSeconds: UInt32 = 0
     /// Says where the request came from; what the phone wrote under its name stays behind.
     public var sourceHeader: SourceHeader?
+    /// Whether the Path of an edge goes on below ours.
+    public var keepsPath = false
 
     public init(source: TransportAddress, contact: MainContact) {
         self.source = source
@@ -55,7 +57,8 @@ public struct RelayedRegister {
                     outbox.write(bytes, field.line)
                 }
                 isTopRoute = false
-            case .path: break  // We are the way; the Path of an unknown hop would lead past us.
+            // We are the way; the Path of an unknown hop would lead past us.
+            case .path where !keepsPath: break
             case .contact where !meaning.isWildcard:
                 guard !contactsWritten else { break }
                 contactsWritten = true

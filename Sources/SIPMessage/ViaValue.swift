@@ -152,6 +152,21 @@ extension MessageIndex {
         return try ViaValue(bytes, from: value.start, to: value.end)
     }
 
+    /// The last Via: of whoever made the request.
+    public func lastVia(
+        _ bytes: Span<UInt8>, top: ViaValue
+    ) throws(SIPParseError) -> ViaValue {
+        guard viaFields > 1 || top.isFollowed, var last = first(.via) else { return top }
+        for number in last..<count where fields[number].name == .via { last = number }
+        let value = fields[last].value
+        var start = value.start
+        while case let stop = try endOfElement(bytes, from: start, to: value.end), stop < value.end
+        {
+            start = stop + 1
+        }
+        return try ViaValue(bytes, from: start, to: value.end)
+    }
+
     /// The Via after the topmost one; `nil` if that was the only one.
     public func secondVia(
         _ bytes: Span<UInt8>, after top: ViaValue

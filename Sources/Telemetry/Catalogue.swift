@@ -94,6 +94,11 @@ extension Counter {
         case .rejectTooManyHeaders: rejected("too_many_headers")
         case .rejectHeaderTooLong: rejected("header_too_long")
 
+        case .pathFromNoEdge: unusedPath("no_edge")
+        case .pathMalformed: unusedPath("malformed")
+        case .pathTooLong: unusedPath("too_long")
+        case .pathOfFormerEdge: unusedPath("former_edge")
+
         case .mainAnswer1xx: answered("1xx")
         case .mainAnswer200: answered("200")
         case .mainAnswer2xx: answered("2xx")
@@ -208,6 +213,10 @@ private func relayed(_ cause: String) -> Place {
 
 private func rejected(_ cause: String) -> Place {
     .series(.registerRejected, [Label("cause", cause)])
+}
+
+private func unusedPath(_ reason: String) -> Place {
+    .series(.pathsUnused, [Label("reason", reason)])
 }
 
 private func answered(_ code: String) -> Place {

@@ -7,6 +7,7 @@ package enum Family: String, CaseIterable, Sendable {
     case registerAbsorbedCopies = "midreg_register_absorbed_copies_total"
     case registerRelayed = "midreg_register_relayed_total"
     case registerRejected = "midreg_register_rejected_total"
+    case pathsUnused = "midreg_paths_unused_total"
     case registerDuration = "midreg_register_duration_seconds"
 
     case mainResponses = "midreg_main_responses_total"
@@ -84,7 +85,8 @@ package enum Family: String, CaseIterable, Sendable {
         case .registerDuration, .storeCommitDuration:
             .histogram
         case .registerRequests, .registerAbsorbedCopies, .registerRelayed, .registerRejected,
-            .mainResponses, .mainIrregular, .mainEvents, .mainUnchallenged, .contactsAdded,
+            .pathsUnused, .mainResponses, .mainIrregular, .mainEvents, .mainUnchallenged,
+            .contactsAdded,
             .contactsRefreshedAtMain, .contactsRemoved, .contactsExpired, .contactsReplaced,
             .contactsVolatile, .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals,
             .removalsBraked, .contactsUnreachable, .natPings, .calls,
@@ -107,7 +109,8 @@ package enum Family: String, CaseIterable, Sendable {
             .workerFactsStaged, .workerCommits:
             true
         case .absorbedRatio, .registerRequests, .registerAbsorbedCopies, .registerRelayed,
-            .registerRejected, .registerDuration, .mainResponses, .mainIrregular, .mainEvents,
+            .registerRejected, .pathsUnused, .registerDuration, .mainResponses, .mainIrregular,
+            .mainEvents,
             .mainDown, .mainUnchallenged,
             .addressesOfRecord, .contacts, .contactsAdded, .contactsRefreshedAtMain,
             .contactsRemoved, .contactsExpired, .contactsReplaced, .contactsVolatile,
@@ -133,6 +136,7 @@ package enum Family: String, CaseIterable, Sendable {
             "Retransmitted refreshes that got the same answer again; no decision of their own."
         case .registerRelayed: "REGISTER requests relayed to the main registrar, by cause."
         case .registerRejected: "Requests answered with an error of our own, by cause."
+        case .pathsUnused: "Path fields of REGISTER requests that were not taken, by reason."
         case .registerDuration:
             "Time from receiving a REGISTER to its answer, by decision; each has its own bounds."
         case .mainResponses:

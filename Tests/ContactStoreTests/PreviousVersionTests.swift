@@ -53,6 +53,7 @@ struct PreviousVersionTests {
         var found: [String] = []
         let result = try store.forEachFact { _, bytes in
             guard let fact = Fact(bytes) else { return }
+            #expect(Fact.range(of: .path, in: bytes).isEmpty)
             found.append(
                 "\(bytes[0]) \(text(.addressOfRecord, bytes)) \(fact.id.text) \(fact.sequence)")
         }

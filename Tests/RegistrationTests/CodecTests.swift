@@ -63,6 +63,23 @@ struct FactTests {
         }
     }
 
+    /// As facts were written before edges were known: zeros where the length of a Path stands.
+    @Test func `without a Path is one of this version too`() {
+        let bytes = sample()
+        let path = Fact.range(of: .path, in: bytes.span)
+        var before = Array(bytes[..<path.start])
+        #expect(path.end == bytes.count)
+        #expect(Fact(before.span) == nil)
+        before[200] = 0
+        before[201] = 0
+        #expect(Fact(before.span)?.mainExpiry == at(19))
+        #expect(Fact.range(of: .path, in: before.span).isEmpty)
+        for text in Fact.Text.allCases where text != .path {
+            #expect(
+                Fact.range(of: text, in: before.span) == Fact.range(of: text, in: bytes.span))
+        }
+    }
+
     @Test func `is refused when any byte is missing or too many`() {
         let bytes = sample()
         for count in 0..<bytes.count {
@@ -125,6 +142,114 @@ struct RelayStateTests {
             var at = cut.firstContact
             while cut.contact(part.span, at: &at) != nil {}
         }
+    }
+}
+
+@Suite("What travels in our Via of a request that came through an edge")
+struct EdgeStateTests {
+    @Test(
+        arguments: ["", "<sip:t@192.0.2.20;lr>, <sip:10.2.2.2;lr>"], [[], RelayState.Marks.shared])
+    func `reads back, and cut bytes give no contact`(
+        path: String, marks: RelayState.Marks
+    ) throws {
+        let flow = Flow(peer: TransportAddress(ipv4: 7, port: 8), socket: 3)
+        var pathBytes = ByteBuffer(bytesMax: 100)
+        pathBytes.append(Array(path.utf8).span)
+        var buffer = ByteBuffer(bytesMax: 500)
+        RelayState.begin(
+            marks, flow, sharedSeconds: 60, way: 0x1234, path: pathBytes, contacts: 1, to: &buffer)
+        let element = Array("<sip:a@b>".utf8)
+        RelayState.append(
+            ContactID(high: 1, low: 2), askedSeconds: 70, element.span,
+            ByteRange(0, element.count), to: &buffer)
+        var bytes: [UInt8] = []
+        let span = buffer.span
+        for at in span.indices { bytes.append(span[at]) }
+        guard let state = RelayState(bytes.span) else {
+            Issue.record("a state")
+            return
+        }
+        #expect(state.marks.contains(.byEdge) && state.way == 0x1234 && state.flow == flow)
+        #expect(String(decoding: bytes[state.path.start..<state.path.end], as: UTF8.self) == path)
+        #expect(state.sharedSeconds == (marks.isEmpty ? 0 : 60))
+        var offset = state.firstContact
+        let contact = state.contact(bytes.span, at: &offset)
+        #expect(contact.map { Array(bytes[$0.element.start..<$0.element.end]) } == element)
+        for count in 0..<bytes.count {
+            let part = Array(bytes[..<count])
+            guard let cut = RelayState(part.span) else { continue }
+            #expect(cut.path.end < count)
+            var at = cut.firstContact
+            let contact = cut.contact(part.span, at: &at)
+            #expect(contact == nil)
+        }
+    }
+
+    @Test func `is without one where it came by no edge`() throws {
+        var buffer = ByteBuffer(bytesMax: 100)
+        RelayState.begin(
+            [.byEdge, .indirect], Flow(peer: TransportAddress(ipv4: 7, port: 8), socket: 3),
+            contacts: 0, to: &buffer)
+        guard let state = RelayState(buffer.span) else {
+            Issue.record("a state")
+            return
+        }
+        #expect(state.marks.contains(.indirect) && !state.marks.contains(.byEdge))
+        #expect(state.way == 0 && state.path.isEmpty)
+    }
+}
+
+@Suite("The way behind an edge")
+struct WayTests {
+    private func way(_ via: String, _ path: String) throws -> UInt64 {
+        let bytes = Array("SIP/2.0/UDP \(via)".utf8)
+        let parsed = try ViaValue(bytes.span, from: 0, to: bytes.count)
+        let path = Array(path.utf8)
+        return Fingerprints(testKeys).way(bytes.span, path: path.span, last: parsed)
+    }
+
+    @Test(
+        arguments: [
+            ("h:5062;branch=a", "<sip:e>", true), ("H:5062;branch=b;ttl=1", "<sip:e>", true),
+            ("h:5062", "<sip:E>", false), ("h:5062", "", false), ("h:5062", "<sip:e>,", false),
+            ("h:5063", "<sip:e>", false), ("h", "<sip:e>", false), ("i:5062", "<sip:e>", false),
+            ("h:5062;received=1.1.1.1", "<sip:e>", false), ("h:5062;rport=1", "<sip:e>", false),
+            ("h:5062;rport", "<sip:e>", true),
+        ])
+    func `is told by Path, sent-by, received and rport`(
+        via: String, path: String, isSame: Bool
+    ) throws {
+        #expect(try (way(via, path) == way("h:5062;branch=z", "<sip:e>")) == isSame)
+    }
+
+    @Test(
+        arguments: [
+            ("192.0.2.1", "[::ffff:192.0.2.1]", true), ("192.0.2.1", "192.0.2.2", false),
+            ("[2001:db8::1]", "[2001:DB8:0::1]", true), ("[::1]", "[::2]", false),
+            ("h;received=192.0.2.1", "h;received=::ffff:192.0.2.1", true),
+            ("h;received=2001:db8::1", "h;received=[2001:db8::1]", true),
+            ("h;received=1.1.1.1;rport=12", "h;received=1.1.1.11;rport=2", false),
+            ("h;rport=1;received=1.1.1.1", "h;received=1.1.1.1;rport=1", true),
+            ("h;received=x", "x;received=h", false),
+        ])
+    func `has one spelling of an address`(one: String, other: String, isSame: Bool) throws {
+        #expect(try (way(one, "") == way(other, "")) == isSame)
+        #expect(try way(one, "") != 0)
+    }
+
+    /// Facts of phones without an edge keep their fingerprints.
+    @Test func `is no part of a contact's fingerprint where there is none`() {
+        let fingerprints = Fingerprints(testKeys)
+        let bytes = Array("<sip:a@b>".utf8)
+        func contact(_ way: UInt64) -> UInt64 {
+            fingerprints.contact(
+                bytes.span, element: ByteRange(0, bytes.count), askedSeconds: 60, way: way)
+        }
+        #expect(
+            contact(0)
+                == fingerprints.contact(
+                    bytes.span, element: ByteRange(0, bytes.count), askedSeconds: 60))
+        #expect(contact(0) != contact(1) && contact(1) != contact(2))
     }
 }
 

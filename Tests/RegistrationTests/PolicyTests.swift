@@ -24,12 +24,14 @@ struct RefreshPolicyTests {
 
     private static func refresh(
         callID: UInt64 = 1, sequence: UInt32 = 101, transaction: UInt64 = 51, port: UInt16 = 5_060,
-        socket: UInt16 = 0
+        socket: UInt16 = 0, host: UInt32 = 1, isByEdge: Bool = false
     ) -> RefreshPolicy.Refresh {
-        RefreshPolicy.Refresh(
+        var refresh = RefreshPolicy.Refresh(
             callID: callID, sequence: sequence, transaction: transaction,
-            flow: Flow(peer: TransportAddress(ipv4: 1, port: port), socket: socket),
+            flow: Flow(peer: TransportAddress(ipv4: host, port: port), socket: socket),
             grantSeconds: 600)
+        refresh.isByEdge = isByEdge
+        return refresh
     }
 
     struct Case: Sendable, CustomTestStringConvertible {
@@ -84,6 +86,44 @@ struct RefreshPolicyTests {
         Case(
             testDescription: "P4 indirect", change: { $0.flags = .indirect },
             expected: .relay(.severalVias)),
+        Case(
+            testDescription: "P4 by an edge, other port", refresh: refresh(port: 1, isByEdge: true),
+            change: { $0.flags = .byEdge }, expected: .absorb),
+        Case(
+            testDescription: "P4 by an edge, other socket",
+            refresh: refresh(socket: 1, isByEdge: true), change: { $0.flags = .byEdge },
+            expected: .absorb),
+        Case(
+            testDescription: "P4 by another edge", refresh: refresh(host: 2, isByEdge: true),
+            change: { $0.flags = .byEdge }, expected: .relay(.flowChanged)),
+        Case(
+            testDescription: "P4 direct, bound by an edge", change: { $0.flags = .byEdge },
+            expected: .relay(.flowChanged)),
+        Case(
+            testDescription: "P4 by an edge, bound direct", refresh: refresh(isByEdge: true),
+            expected: .relay(.flowChanged)),
+        Case(
+            testDescription: "P3 copy by an edge",
+            refresh: refresh(sequence: 100, transaction: 50, port: 1, isByEdge: true),
+            change: { $0.flags = .byEdge }, expected: .repeatAnswer),
+        Case(
+            testDescription: "P3 copy by another edge",
+            refresh: refresh(sequence: 100, transaction: 50, host: 2, isByEdge: true),
+            change: { $0.flags = .byEdge }, expected: .relay(.sequence)),
+        Case(
+            testDescription: "P3 overtaken by an edge",
+            refresh: refresh(sequence: 99, port: 1, isByEdge: true),
+            change: {
+                $0.flags = .byEdge
+                $0.lastHeard = at(now - 31_999)
+            }, expected: .overtaken),
+        Case(
+            testDescription: "P3 lower by another edge",
+            refresh: refresh(sequence: 99, host: 2, isByEdge: true),
+            change: {
+                $0.flags = .byEdge
+                $0.lastHeard = at(now)
+            }, expected: .relay(.sequence)),
         Case(
             testDescription: "P6 edge",
             change: { $0.mainExpiry = at(now + 600_000 + 180_000) }, expected: .relay(.mainDue)),

@@ -63,6 +63,27 @@ struct ViaValueTests {
 
     @Test(
         arguments: [
+            (["Via: SIP/2.0/UDP a"], "a"), (["Via: SIP/2.0/UDP a, SIP/2.0/UDP b"], "b"),
+            (["Via: SIP/2.0/UDP a", "X: y", "v: SIP/2.0/UDP b, SIP/2.0/UDP c"], "c"),
+            (["Via: SIP/2.0/UDP a , SIP/2.0/UDP b", "v: SIP/2.0/UDP c"], "c"),
+            (["Via: SIP/2.0/UDP a;x=\",\" ,SIP/2.0/UDP b;y=\",\";z"], "b"),
+            (["Via: SIP/2.0/UDP a", "Via: SIP/3.0/UDP b"], nil),
+            (["Via: SIP/2.0/UDP a,"], nil),
+        ] as [([String], String?)]
+    )
+    func `last of all`(lines: [String], host: String?) throws {
+        let rest = Sample.register.filter { !$0.hasPrefix("Via") }
+        let bytes = Array(Sample.text([rest[0]] + lines + rest.dropFirst()).utf8)
+        var index = MessageIndex()
+        let outcome = MessageParser().parse(bytes.span, length: bytes.count, into: &index)
+        #expect(outcome == .message)
+        let top = try index.topVia(bytes.span)
+        let last = try? index.lastVia(bytes.span, top: top)
+        #expect(last.map { bytes.text($0.host) } == host)
+    }
+
+    @Test(
+        arguments: [
             (["Via: SIP/2.0/UDP a"], nil), (["Via: SIP/2.0/UDP a, SIP/2.0/UDP b"], "b"),
             (["Via: SIP/2.0/UDP a", "X: y", "v: SIP/2.0/UDP b, SIP/2.0/UDP c"], "b"),
             (["Via: SIP/2.0/UDP a;x=\",\" ,SIP/2.0/UDP b;y"], "b"),
