@@ -22,7 +22,7 @@ extension WorkerCore {
         RegisterAnswer.collectBlock(
             bytes, index, answer.state.marks, scratch: &work, into: &block)
         let callID = fingerprints.text(bytes, index.value(.callID) ?? .none)
-        let arrival = entry?.first ?? now
+        let arrival = entry?.first ?? earliestArrival(now)
         noteAnswer(answer.aor, answer.transaction)
 
         if isStale(answer, callID, carried: carried, entry: entry, arrival: arrival) {
@@ -38,7 +38,7 @@ extension WorkerCore {
         } else {
             let aorLease =
                 mode == .throttleByAOR
-                ? sharedLease(bytes, answer, arrival: arrival, isKnown: entry != nil, now: now)
+                ? sharedLease(bytes, answer, arrival: arrival, now: now)
                 : nil
             var offset = answer.state.firstContact
             for _ in 0..<answer.state.contactCount {
@@ -47,8 +47,7 @@ extension WorkerCore {
                 let lease =
                     aorLease
                     ?? lease(
-                        bytes, answer, contact, carried: carried, arrival: arrival,
-                        isKnown: entry != nil, now: now)
+                        bytes, answer, contact, carried: carried, arrival: arrival, now: now)
                 apply(
                     bytes, answer, contact, callID, carried: carried, arrival: arrival,
                     isKnown: entry != nil, lease, now: now, location: &location)
@@ -92,11 +91,11 @@ extension WorkerCore {
 
         guard hasStaged else {
             filter.set(.accepted, answer.aor, answer.transaction)
-            recordRelayed(milliseconds: now.millisecondsSince(arrival))
+            recordRelayed(milliseconds: now.millisecondsSince(entry?.first ?? now))
             send(to: answer.state.flow, &outbox)
             return
         }
-        hold(answer, first: arrival, &outbox)
+        hold(answer, first: entry?.first ?? now, &outbox)
     }
 
     /// Keeps the answer until the facts it promises are committed.
@@ -156,6 +155,10 @@ extension WorkerCore {
         let state = carried.span.extracting(answer.body.start..<answer.body.end)
         let place = place(of: contact, in: state)
         let shared = sharedContact(answer.aor, contact.id)
+        if let place, !isKnown {
+            // Either may have come there last: what is answered next is believed, and asked again.
+            table[place].dirtyUntil = max(table[place].dirtyUntil, now)
+        }
         let wanted = granted(contact.askedSeconds) ?? options.minSeconds
         guard contact.askedSeconds > 0 else {
             if let place, !isKnown, !isOlder(place, than: nil, callID) {
@@ -205,8 +208,9 @@ extension WorkerCore {
         binding.transaction = Binding.half(answer.transaction)
         binding.sequenceRelayed = index.sequenceNumber
         binding.sequenceHeard = index.sequenceNumber
-        binding.lastHeard = arrival
-        binding.arrival = arrival
+        binding.lastHeard = isKnown ? arrival : now
+        binding.arrival = isKnown ? arrival : max(binding.arrival, arrival)
+        if !isKnown { binding.dirtyUntil = max(binding.dirtyUntil, now) }
         binding.flow = answer.state.flow
         // A later refresh may be told more of it than this one.
         binding.grantedSeconds = grant
@@ -340,19 +344,18 @@ extension WorkerCore {
         form.writeURI(id, state, uri, aor: aor.span, &outbox)
     }
 
-    /// The lease runs from the first relay; without an entry, from the earliest it can have been.
-    func leaseStart(_ arrival: Instant, isKnown: Bool, now: Instant) -> Instant {
-        isKnown
-            ? arrival
-            : Instant(
-                milliseconds: now.milliseconds
-                    - min(now.milliseconds, RegistrationLimits.transactionMs))
+    /// When what an answer without an entry belongs to may have come: its lease runs from there, and
+    /// whatever is answered next is not taken for older.
+    private func earliestArrival(_ now: Instant) -> Instant {
+        Instant(
+            milliseconds: now.milliseconds - min(now.milliseconds, RegistrationLimits.transactionMs)
+        )
     }
 
     /// What a 2xx says of a contact of its own.
     private mutating func lease(
         _ bytes: Span<UInt8>, _ answer: MainAnswer, _ contact: RelayState.SealedContact,
-        carried: borrowing ByteBuffer, arrival: Instant, isKnown: Bool, now: Instant
+        carried: borrowing ByteBuffer, arrival: Instant, now: Instant
     ) -> SharedLease {
         guard contact.askedSeconds > 0 || contact.isKept else {
             return SharedLease(isKept: false, seconds: 0, mainExpiry: now)
@@ -363,8 +366,7 @@ extension WorkerCore {
         let asked = contact.isKept ? least : mainAsk(contact.askedSeconds, atLeast: least)
         return lease(
             of: SharedContact(answer.aor, contact.id),
-            mainGrant(bytes, answer, contact, asked: asked, carried: carried), arrival: arrival,
-            isKnown: isKnown, now: now)
+            mainGrant(bytes, answer, contact, asked: asked, carried: carried), arrival: arrival)
     }
 
     /// Seconds that the main registrar holds a contact of its own; 0 if it does not list it.

@@ -281,7 +281,7 @@ extension WorkerCore {
 
     /// What a 2xx says of the one contact of an AOR.
     mutating func sharedLease(
-        _ bytes: Span<UInt8>, _ answer: MainAnswer, arrival: Instant, isKnown: Bool, now: Instant
+        _ bytes: Span<UInt8>, _ answer: MainAnswer, arrival: Instant, now: Instant
     ) -> SharedLease {
         let asked = answer.state.sharedSeconds
         guard asked > 0 else {
@@ -293,16 +293,14 @@ extension WorkerCore {
                 && sharedUser.span.same(as: aorText.span)
         }
         return lease(
-            of: SharedContact(ofAOR: answer.aor), granted(grant, of: asked), arrival: arrival,
-            isKnown: isKnown, now: now)
+            of: SharedContact(ofAOR: answer.aor), granted(grant, of: asked), arrival: arrival)
     }
 
     /// The lease of a contact that was granted for so many seconds by a request of `arrival`.
     func lease(
-        of contact: SharedContact, _ seconds: UInt32, arrival: Instant, isKnown: Bool, now: Instant
+        of contact: SharedContact, _ seconds: UInt32, arrival: Instant
     ) -> SharedLease {
-        var mainExpiry = leaseStart(arrival, isKnown: isKnown, now: now)
-            .advanced(bySeconds: seconds)
+        var mainExpiry = arrival.advanced(bySeconds: seconds)
         // A later request has been answered already: either may have come there last.
         var next = next(of: contact)
         while let place = next {

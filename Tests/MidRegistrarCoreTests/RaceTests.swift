@@ -185,6 +185,30 @@ struct RaceTests {
         #expect(sent.contains { $0.socket == ownSocket && $0.expires() == 0 })
     }
 
+    @Test func `an answer that nobody remembers the request of makes no newer one stale`() {
+        var phone = alice
+        let scene = Scene()
+        let old = scene.send(phone.register(), from: phoneA)[0]
+        // A NAT moves the phone, and its copy is refused: that gives its entry to the next relay.
+        let moved = address("192.0.2.1:6000")
+        scene.now += 500
+        _ = pass(scene, scene.send(phone.text(), from: moved)[0], 401)
+        let new = scene.send(phone.register(), from: moved)[0]
+        scene.now += 100
+        _ = pass(scene, old)
+        scene.now += 100
+        _ = pass(scene, new)
+        let call = [
+            "INVITE \(new.contacts[0].components(">")[0].dropFirst()) SIP/2.0",
+            "Via: SIP/2.0/UDP 127.0.0.1:5070;branch=z9hG4bKi1", "Max-Forwards: 70",
+            "From: <sip:bob@example.test>;tag=b", "To: <sip:alice@example.test>", "Call-ID: i1",
+            "CSeq: 1 INVITE", "Content-Length: 0", "", "",
+        ].joined(separator: "\r\n")
+        #expect(scene.send(call, from: mainServer).map(\.to) == [moved])
+        // Which of the two came there last nobody knows.
+        #expect(scene.send(phone.register(), from: moved)[0].to == mainServer)
+    }
+
     // MARK: One contact for all phones of an AOR
 
     private func shared() -> Scene { Scene(Scene.options { $0.mode = .throttleByAOR }) }
