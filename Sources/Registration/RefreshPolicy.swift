@@ -66,8 +66,9 @@ public struct RefreshPolicy: Sendable {
         let isSameWay = binding.came(by: refresh.flow, overEdge: refresh.isByEdge)
         if refresh.sequence == binding.sequenceHeard {
             // P3, the same packet again: answered only if the answer it had was ours to repeat.
+            // What the store is busy with is not the fact that an absorbed one was answered by.
             guard Binding.half(refresh.transaction) == binding.transaction, isSameWay,
-                committed >= binding.ticket
+                committed >= binding.ticket || binding.sequenceHeard > binding.sequenceRelayed
             else { return .relay(.sequence) }
             return .repeatAnswer
         }

@@ -265,6 +265,22 @@ struct RaceTests {
         #expect(scene.send(second.register(), from: phoneB)[0].to == mainServer)
     }
 
+    @Test func `a copy of an absorbed refresh is answered while a lease is passed to its phone`() {
+        var (first, second) = (alice, desk)
+        let scene = shared()
+        scene.register(&first)
+        scene.now += 10
+        scene.register(&second, expires: 60)
+        scene.advance(ms: 30_000)
+        #expect(scene.send(first.register(), from: phoneA).map(\.code) == [200])
+        // The second ends, and the lease that its fact knew goes to the first one's.
+        scene.commits = false
+        scene.advance(ms: 32_000)
+        #expect(scene.gauge(.bindings) == 1)
+        #expect(scene.send(first.text(), from: phoneA).map(\.code) == [200])
+        #expect(scene.send(first.register(), from: phoneA)[0].to == mainServer)
+    }
+
     @Test func `while the store is down, a lease that is on record is not shortened`() {
         var (first, second) = (alice, desk)
         let scene = shared()
