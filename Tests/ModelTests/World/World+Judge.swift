@@ -69,7 +69,7 @@ extension World {
         }
         // One that was refused has changed nothing; it may ask for what has been learnt since.
         if request.relayedIn == incarnation, request.relayed != message.vias[0],
-            request.answered < 300
+            request.refusedIn < incarnation
         {
             broken(.idempotent, "a copy is relayed otherwise: \(message.summary)", aor: aor)
         }
@@ -119,6 +119,7 @@ extension World {
             if wasAccepted, !isLate, !isOvertaken(request), request.incarnation == incarnation {
                 broken(.idempotent, "\(message.code) after its 2xx", aor: request.aor)
             }
+            request.refusedIn = incarnation
             if request.answered == 0 {
                 (request.answered, request.answeredIn) = (message.code, incarnation)
             }
@@ -126,18 +127,6 @@ extension World {
         }
         let isRelayed = request.acceptedMs != nil && request.handedIn == incarnation
         if !isRelayed { judgeAbsorbed(request, message) }
-        if isRelayed, request.incarnation < incarnation {
-            // Nobody remembers when it was asked: it is believed for one period at most, whatever
-            // has happened to its contacts since.
-            for entry in known
-            where entry.aor == request.aor
-                && (entry.floor > request.order || entry.acceptances.isEmpty)
-                && request.contacts.contains(where: { $0.uri == entry.uri && $0.seconds > 0 })
-            {
-                entry.wasVolatile = true
-                entry.promisedMs = 0
-            }
-        }
         judgeListed(request, message, isRelayed: isRelayed, isCopy: wasAccepted)
         if !wasAccepted {
             if isRelayed { confirm(request, message) } else { refresh(request, message) }
@@ -220,7 +209,9 @@ extension World {
             }
             // Others' remaining time is told in whole seconds, at least one.
             let roundingMs: UInt64 = isOwn && request.order >= entry.floor ? 0 : 1_000
-            let heldMs = main.expiry(entry.aor, entry.mainURI, at: now)
+            // What it shortens for another phone while this answer waits for its commit comes later.
+            let heldMs = max(
+                main.expiry(entry.aor, entry.mainURI, at: now), isRelayed ? request.leaseMs : 0)
             // After a restart nobody knows that a copy is one, and the main registrar's answer to it
             // is as old as its first.
             let isExcused =
@@ -406,6 +397,7 @@ extension World {
         let phone = phones[number]
         // It has begun its CSeq again, and nobody may take away what is in its way.
         if phone.wasRefused, case .refused = plan.ownRemovals { return }
+        if phone.wasRefused, isInItsOwnWay(phone) { return }
         let entries = phone.uris.compactMap { find(phone.aor, $0) }
         if phone.wasRefused, entries.contains(where: { $0.wasVolatile || $0.isForgotten }) {
             return
@@ -423,6 +415,19 @@ extension World {
                 broken(.live, "\(uri) is not at the main registrar", aor: phone.aor)
             }
         }
+    }
+
+    /// The AOR's one contact is there by its earlier, higher CSeq, and others are reached by it: the
+    /// first of them that asks again ends that.
+    private func isInItsOwnWay(_ phone: Phone) -> Bool {
+        guard plan.mode == .addressOfRecord else { return false }
+        let isHeld = main.held[phone.aor].contains {
+            $0.expiryMs > now && $0.callID == phone.callID && $0.sequence >= phone.sequence
+        }
+        return isHeld
+            && known.contains {
+                $0.aor == phone.aor && !phone.uris.contains($0.uri) && $0.promisedMs > now
+            }
     }
 
     func judgeEmpty() {

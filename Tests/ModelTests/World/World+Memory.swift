@@ -22,6 +22,10 @@ final class Asked {
     /// When its 2xx came to midreg.
     var handedMs: UInt64?
     var handedIn = -1
+    /// Until when the main registrar held the AOR's one contact then.
+    var leaseMs: UInt64 = 0
+    /// When it was refused last.
+    var refusedIn = -1
     /// The first final answer that left midreg.
     var answered = 0
     var answeredIn = -1
@@ -150,7 +154,13 @@ extension World {
             else { return }
             if request.handedIn != incarnation { request.handedMs = now }
             request.handedIn = incarnation
-            if request.incarnation < incarnation { noteLateRemoval(request) }
+            if plan.mode == .addressOfRecord, let uri = request.mainURIs.first {
+                request.leaseMs = main.expiry(aor, uri, at: now)
+            }
+            if request.incarnation < incarnation {
+                noteLateRemoval(request)
+                noteLateBinding(request)
+            }
             return
         }
         ladders[aor].add(now, .phoneToMidreg, port: source.port, bytes)
@@ -174,6 +184,19 @@ extension World {
             guard isNamed || request.isWildcard else { continue }
             entry.promisedMs = 0
             entry.wasVolatile = true
+        }
+    }
+
+    /// Nobody remembers either when a binding was asked for: it is believed for one period at most,
+    /// whatever has happened to its contacts since.
+    private func noteLateBinding(_ request: Asked) {
+        for entry in known
+        where entry.aor == request.aor
+            && (entry.floor > request.order || entry.acceptances.isEmpty)
+            && request.contacts.contains(where: { $0.uri == entry.uri && $0.seconds > 0 })
+        {
+            entry.wasVolatile = true
+            entry.promisedMs = 0
         }
     }
 

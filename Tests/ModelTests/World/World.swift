@@ -164,7 +164,9 @@ public final class World {
             settle()
         } else if !isSettling {
             isSettling = true
-            agenda.add(now + UInt64(chance.between(1, plan.commitDelayMs)), .settle)
+            // A slow store is a fault as well.
+            let mostMs = isCalm ? min(plan.commitDelayMs, 50) : plan.commitDelayMs
+            agenda.add(now + UInt64(chance.between(1, mostMs)), .settle)
         }
     }
 
