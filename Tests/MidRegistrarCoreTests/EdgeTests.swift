@@ -1,7 +1,9 @@
 import Bytes
+import CoreScene
 import Forwarding
 import MidRegistrarCore
 import Registration
+import StoreInMemory
 import Testing
 
 private let edge = address("192.0.2.20:5060")

@@ -1,4 +1,5 @@
 import Bytes
+import CoreScene
 import Keys
 import MidRegistrarCore
 import Registration

@@ -105,11 +105,11 @@ final class PeerReplay {
     private func answer(to request: Sent) -> String {
         let mode = ladder.settings["answers"]
         if mode == "challenged", request.all("Authorization").isEmpty {
-            return MidRegistrarCoreTests.answer(
+            return CoreScene.answer(
                 request, 401, reason: "Unauthorized",
                 extra: [#"WWW-Authenticate: Digest realm="x", nonce="n", qop="auth""#])
         }
-        return MidRegistrarCoreTests.answer(request, expires: mode.flatMap(Int.init))
+        return CoreScene.answer(request, expires: mode.flatMap(Int.init))
     }
 
     // MARK: Inward

@@ -2,6 +2,7 @@ import CoreScene
 import Forwarding
 import MidRegistrarCore
 import Registration
+import StoreInMemory
 import Testing
 
 /// What broke in the peers once, each by its name in the project's lists: R1–R20 are repairs of
