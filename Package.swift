@@ -143,7 +143,8 @@ let package = Package(
         .testTarget(
             name: "ScenarioTests",
             dependencies: [
-                "CoreScene", "Telemetry", "MidRegistrarCore", "Registration", "Bytes",
+                "CoreScene", "Telemetry", "MidRegistrarCore", "Registration", "Forwarding",
+                "Bytes",
             ], swiftSettings: checked),
         .testTarget(
             name: "ConfigurationTests", dependencies: ["Configuration", "Bytes"],

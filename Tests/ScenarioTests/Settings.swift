@@ -1,4 +1,6 @@
+import Bytes
 import CoreScene
+import Forwarding
 import MidRegistrarCore
 import Registration
 
@@ -18,6 +20,10 @@ enum Settings {
         case ("nat.ping", "options"): return { $0.natPing = .options }
         case ("nat.ping", "crlf"): return { $0.natPing = .crlf }
         case ("register.gruu", "true"): return { $0.givesGRUUs = true }
+        case ("register.edges", _):
+            return TransportAddress(hostPort: value, defaultPort: 0).map { edge in
+                { $0.edges = Edges([edge]) }
+            }
         case ("main.expires", _): return number.map { number in { $0.mainSeconds = number } }
         case ("register.min_expires", _): return number.map { number in { $0.minSeconds = number } }
         case ("register.max_expires", _): return number.map { number in { $0.maxSeconds = number } }
