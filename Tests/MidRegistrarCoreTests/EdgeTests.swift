@@ -91,6 +91,7 @@ struct EdgeRefreshTests {
         }
     }
 
+    /// C3 P4 from both sides, and the Path of P7.
     @Test(arguments: [
         Case("as it was") { _ in },
         Case("from another port of the edge") { $0.source = address("192.0.2.20:31999") },
@@ -270,7 +271,7 @@ struct ManyBehindOneTests {
             sentBy: "192.0.2.20:5060", callID: "call-\(number)@sbc")
     }
 
-    /// Known as an edge or not: without a second Via and a Path it is a phone like any other.
+    /// C3 P4. Known as an edge or not: without a second Via and a Path it is a phone like any other.
     @Test(arguments: [["192.0.2.20"], []])
     func `has its refreshes absorbed, which change nothing but expiry and CSeq`(edges: [String]) {
         let scene = edgeScene(edges: edges)
@@ -299,6 +300,7 @@ struct ManyBehindOneTests {
 
 @Suite("What others than edges say of the way")
 struct NoEdgeTests {
+    /// C3 P4 for strangers.
     @Test(arguments: [MainContact.Placement.parameter, .path])
     func `is relayed without it, never absorbed, and no call takes it`(
         placement: MainContact.Placement
