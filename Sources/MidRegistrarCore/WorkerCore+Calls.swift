@@ -202,7 +202,7 @@ extension WorkerCore {
             }
             let isPhone =
                 flow.peer == token.peer || isBound(token.contactID, by: flow)
-                || isEdge(flow.peer, of: present?.peer ?? token.peer)
+                || isEdge(flow.peer, of: token.peer)
             guard isPhone, hasToTag else { return isAck ? .drop : forbidden }
             return .toMain(token.contactID)
         }
@@ -265,7 +265,13 @@ extension WorkerCore {
 
     private func isBound(_ id: ContactID, by flow: Flow) -> Bool {
         let flows = table.liveFlows(of: id, includingUnreachable: true)
-        for number in 0..<flows.count where table[flows[number]].flow == flow { return true }
+        for number in 0..<flows.count {
+            let binding = table[flows[number]]
+            if binding.flow == flow { return true }
+            if binding.flags.contains(.byEdge), isEdge(flow.peer, of: binding.flow.peer) {
+                return true
+            }
+        }
         return false
     }
 

@@ -592,6 +592,28 @@ struct CallFromEdgeTests {
         #expect(back.map(\.to) == [edge] && back[0].all("Route") == phone.paths)
     }
 
+    /// RFC 5626 §4.2.1: two flows of one phone, each by an edge of its own.
+    @Test func `goes on by the other edge of a phone with two flows`() {
+        var first = EdgePhone()
+        let instance = ";+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000A95A0E128>\""
+        first.contact += instance + ";reg-id=1"
+        _ = scene.bind(&first)
+        var second = EdgePhone(source: otherEdge, paths: ["<sip:token2@192.0.2.21;lr>"])
+        second.callID = "edge-2@phone"
+        second.contact = "<\(phoneURI)>\(instance);reg-id=2"
+        _ = scene.bind(&second)
+        let route = invite(edge)[0].first("Record-Route")
+        func bye(_ source: TransportAddress) -> [Sent] {
+            scene.send(
+                request("BYE", "sip:bob@127.0.0.1", toTag: "t", sequence: 2, route: [route]),
+                from: source)
+        }
+        #expect(bye(address("192.0.2.21:40001")).map(\.to) == [mainServer])
+        #expect(bye(address("192.0.2.22:5060")).map(\.code) == [403])
+        let back = bye(mainServer)
+        #expect(back.map(\.to) == [edge] && back[0].all("Route") == first.paths)
+    }
+
     /// Contact IDs and tokens are the main side's.
     @Test func `to a contact ID, an AOR's contact or a token is forbidden`() {
         var phone = EdgePhone()
