@@ -496,6 +496,9 @@ struct PathTests {
         }
         #expect(scene.gauge(.bindings) == 2)
         #expect(scene.counter(.registerRelayed) == 2 && scene.counter(.registerAbsorbed) == 2)
+        // The other flow is not kept by it: it has a contact of its own there.
+        let leaving = try #require(scene.send(two.register(expires: 0), from: two.from).first)
+        #expect(leaving.contacts[0].contains("reg-id=2") && leaving.expires() == 0)
     }
 
     @Test func `refreshes are absorbed`() throws {

@@ -175,6 +175,25 @@ struct MigrationTests {
         #expect(lines[3] == "5 sameID contact_id")
     }
 
+    @Test func `keeps the flows of a phone as facts of one contact ID`() {
+        let instance = "\"<urn:uuid:1>\""
+        let head = "username,domain,contact,expires,instance,reg-id\n"
+        func row(_ host: Int, _ instance: String, _ flow: Int) -> String {
+            let quoted = instance.split(separator: "\"", omittingEmptySubsequences: false)
+                .joined(separator: "\"\"")
+            return "al,e.org,sip:al@192.0.2.\(host),1700000060,\"\(quoted)\",\(flow)\n"
+        }
+        let lines = outcome(
+            head + row(1, instance, 1) + row(2, instance, 2) + row(3, instance, 2)
+                + row(4, "\"<urn:uuid:2>\"", 1), .csv)
+        #expect(lines.count == 4 && lines[2] == "4 duplicate row")
+        let ids = [lines[0], lines[1], lines[3]].map { $0.split(separator: ",").suffix(3).first }
+        #expect(ids[0] == ids[1] && ids[0] != ids[2])
+        // As we export them they come back, both under the ID that they have.
+        let again = ExportLine.head + "\n" + lines[0] + "\n" + lines[1] + "\n"
+        #expect(outcome(again, .csv) == [lines[0], lines[1]])
+    }
+
     @Test func `gives back any bytes that mysqldump escapes`() {
         var random = SystemRandomNumberGenerator()
         let escapes: [UInt8: String] = [

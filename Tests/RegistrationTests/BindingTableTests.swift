@@ -33,6 +33,52 @@ struct BindingTableTests {
 
     /// Stands for #244, #1094, #1151, #1178, #1183, #2451, #3606.
     @Test(arguments: 1...5)
+    func `finds the live flows of a contact, newest first, whatever comes and goes`(seed: Int) {
+        var random = Seeded(state: UInt64(seed) &* 0x9E37_79B9)
+        var table = BindingTable(bindingsMax: 40, now: at(0))
+        // Contact c is of AOR c / 2; up to four flows each.
+        var flows: [Int: [(place: BindingIndex, heard: UInt64)]] = [:]
+        for step in 0..<3_000 {
+            let contact = random.below(12)
+            let count = flows[contact]?.count ?? 0
+            if count > 0, random.below(2) == 0 {
+                let number = random.below(count)
+                guard let place = flows[contact]?.remove(at: number).place else { continue }
+                table.remove(place)
+            } else if count < RegistrationLimits.flowsPerContactMax {
+                var added = binding(contact, of: contact / 2)
+                added.lastHeard = at(UInt64(random.below(1_000_000)))
+                added.deadline = added.lastHeard
+                added.identity = UInt64(contact << 16 | step % 0xFFFF + 1)
+                guard let place = table.insert(added) else { continue }
+                flows[contact, default: []].append((place, added.lastHeard.milliseconds))
+            }
+            let expected = (flows[contact] ?? []).sorted { $0.heard > $1.heard }
+            let found = table.liveFlows(of: binding(contact, of: 0).id)
+            #expect((0..<found.count).map { found[$0] } == expected.map(\.place))
+            #expect(found.newest == expected.first?.place)
+        }
+    }
+
+    @Test(arguments: [
+        // (state, pings lost, with the unreachable ones) and whether it is a way to its contact.
+        (Binding.State.live, 0, false, true), (.live, 3, false, true), (.live, 4, false, false),
+        (.live, 4, true, true), (.lapsed, 0, true, false), (.tombstone, 0, true, false),
+        (.refused, 0, true, false),
+    ])
+    func `takes a flow for a way to its contact`(
+        state: Binding.State, lost: UInt8, includingUnreachable: Bool, isWay: Bool
+    ) {
+        var table = BindingTable(bindingsMax: 4, now: at(0))
+        var only = binding(1, of: 1)
+        only.state = state
+        if state == .live { only.unansweredPings = lost }
+        _ = table.insert(only)
+        let flows = table.liveFlows(of: only.id, includingUnreachable: includingUnreachable)
+        #expect(flows.count == (isWay ? 1 : 0))
+    }
+
+    @Test(arguments: 1...5)
     func `agrees with a dictionary after thousands of steps`(seed: Int) {
         var random = Seeded(state: UInt64(seed) &* 0x9E37_79B9)
         var table = BindingTable(bindingsMax: 40, now: at(0))

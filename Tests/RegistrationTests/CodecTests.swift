@@ -37,6 +37,43 @@ struct FactTests {
         return bytes
     }
 
+    @Test(arguments: [
+        // What two contacts are to each other: (same contact, same flow of it).
+        (";+sip.instance=\"<urn:uuid:1>\"", ";+sip.instance=\"<urn:uuid:1>\"", true, true),
+        (";+sip.instance=\"x\";reg-id=1", ";+sip.instance=\"x\";reg-id=2", true, false),
+        (";+sip.instance=\"x\";reg-id=1", ";reg-id=1;+sip.instance=\"x\"", true, true),
+        (";+sip.instance=\"x\";reg-id=1", ";+sip.instance=\"x\"", true, false),
+        (";+sip.instance=\"x\";reg-id=1", ";+sip.instance=\"y\";reg-id=1", false, false),
+        (";reg-id=1", ";reg-id=2", true, true),
+        (";+sip.instance=\"x\";reg-id=a", ";+sip.instance=\"x\";reg-id=b", true, false),
+        (
+            ";+sip.instance=\"x\";reg-id=99999999999", ";+sip.instance=\"x\";reg-id=1", true,
+            false
+        ),
+    ])
+    func `of an earlier version has its flow's identity from now on`(
+        one: String, other: String, sameContact: Bool, sameFlow: Bool
+    ) {
+        let secret = (0..<32).map { UInt8($0 + 1) }
+        let fingerprints = Fingerprints(KeyRing(secret: secret.span))
+        func identity(_ parameters: String) -> UInt64 {
+            var buffer = ByteBuffer(bytesMax: 1_000)
+            Fact(aor: AORKey(high: 1, low: 2), id: ContactID(high: 3, low: 4)).begin(&buffer)
+            for text in Fact.Text.allCases {
+                let bytes = text == .contact ? Array("<sip:a@192.0.2.1>\(parameters)".utf8) : []
+                Fact.append(text, bytes.span, ByteRange(0, bytes.count), to: &buffer)
+            }
+            buffer[0] = 2
+            guard var fact = Fact(buffer.span) else { return 0 }
+            fact.migrate(buffer.span, fingerprints)
+            return fact.identity
+        }
+        let (a, b) = (identity(one), identity(other))
+        #expect(a != 0 && b != 0)
+        #expect(Fingerprints.isSameContact(a, b) == sameContact)
+        #expect((a == b) == sameFlow)
+    }
+
     @Test func `reads back whole`() {
         let bytes = sample()
         guard let fact = Fact(bytes.span) else {
@@ -107,8 +144,8 @@ struct RelayStateTests {
             sharedSeconds: 3_600, contacts: 2, to: &buffer)
         for (number, element) in elements.enumerated() {
             RelayState.append(
-                ContactID(high: UInt64(number), low: 9), askedSeconds: 70, element.span,
-                ByteRange(0, element.count), to: &buffer)
+                ContactID(high: UInt64(number), low: 9), askedSeconds: 70, isKept: number == 1,
+                element.span, ByteRange(0, element.count), to: &buffer)
         }
         buffer.append(uri.span)
         var bytes: [UInt8] = []
@@ -129,6 +166,7 @@ struct RelayStateTests {
             }
             #expect(contact.id == ContactID(high: UInt64(number), low: 9))
             #expect(contact.askedSeconds == 70)
+            #expect(contact.isKept == (number == 1))
             #expect(Array(bytes[contact.element.start..<contact.element.end]) == element)
         }
         guard let range = state.requestURI(at: offset) else {
@@ -367,5 +405,27 @@ struct RegisterMeaningTests {
         let long = String(repeating: "x", count: 1_024 - "<sip:a@>".utf8.count)
         #expect(read(["Contact: <sip:a@\(long)>"]) == [1_800])
         #expect(read(["Contact: <sip:a@\(long)x>"]) == nil)
+    }
+}
+
+@Suite("What a relay asks for")
+struct LifetimeTests {
+    @Test(
+        arguments: [
+            (0, false, 0), (3_600, true, 0b1), (1_728_000, true, 0b10_0000_0010), (1, false, 0x3FF),
+        ] as [(UInt32, Bool, UInt32)])
+    func `is remembered whole`(seconds: UInt32, isThrottled: Bool, kept: UInt32) {
+        let lifetime = RelayFilter.Lifetime(
+            seconds: seconds, isThrottled: isThrottled, kept: kept)
+        #expect(lifetime.seconds == seconds && lifetime.isThrottled == isThrottled)
+        for number in 0..<16 {
+            #expect(lifetime.keeps(number) == (kept >> UInt32(number) & 1 == 1))
+        }
+    }
+
+    @Test func `is cut where there is no room, and nothing else with it`() {
+        let lifetime = RelayFilter.Lifetime(seconds: .max, isThrottled: false, kept: .max)
+        #expect(lifetime.seconds == (1 << 21) - 1 && !lifetime.isThrottled)
+        #expect(lifetime.keeps(9) && !lifetime.keeps(10) && !lifetime.keeps(15))
     }
 }
