@@ -104,7 +104,10 @@ struct RewriteCase: FuzzCase, ~Copyable {
             writeVia()
             var register = RelayedRegister(
                 source: source, contact: MainContact(placement: placement, advertised: us))
-            register.ids = InlineArray(repeating: ContactID(high: 1, low: 2))
+            // Of one ID there is one contact, so each has its own.
+            for number in 0..<meaning.count {
+                register.ids[number] = ContactID(high: UInt64(number) + 1, low: 2)
+            }
             register.seconds = InlineArray(repeating: 3_600)
             register.sharedSeconds = placement == .addressOfRecord ? 3_600 : 0
             Self.write(register, bytes, before, meaning, aor, &outbox)
