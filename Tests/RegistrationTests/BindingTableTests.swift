@@ -31,7 +31,6 @@ struct BindingTableTests {
         return binding
     }
 
-    /// Stands for #244, #1094, #1151, #1178, #1183, #2451, #3606.
     @Test(arguments: 1...5)
     func `finds the live flows of a contact, newest first, whatever comes and goes`(seed: Int) {
         var random = Seeded(state: UInt64(seed) &* 0x9E37_79B9)
@@ -78,6 +77,7 @@ struct BindingTableTests {
         #expect(flows.count == (isWay ? 1 : 0))
     }
 
+    /// Stands for #244, #1094, #1151, #1178, #1183, #2451, #3606.
     @Test(arguments: 1...5)
     func `agrees with a dictionary after thousands of steps`(seed: Int) {
         var random = Seeded(state: UInt64(seed) &* 0x9E37_79B9)
