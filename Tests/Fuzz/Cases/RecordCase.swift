@@ -74,6 +74,7 @@ struct RecordCase: FuzzCase, ~Copyable {
             guard buffer.span.same(as: bytes) else { return "another return path" }
         }
         guard let state = RelayState(bytes) else { return nil }
+        guard state.path.lies(in: bytes.everything) else { return "a Path outside" }
         var at = state.firstContact
         for _ in 0..<state.contactCount {
             guard let contact = state.contact(bytes, at: &at) else { return nil }
