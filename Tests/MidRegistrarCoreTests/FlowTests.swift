@@ -499,6 +499,16 @@ struct FlowTests {
         #expect(scene.send(short.register(expires: 60), from: short.from)[0].expires() == 901)
     }
 
+    @Test func `in mirror mode a request for two flows asks for the longer of them`() {
+        let scene = scene { $0.mode = .mirror }
+        let (one, two) = (flow(1), flow(2))
+        var phone = one
+        let both = "\(one.contact);expires=0,\(two.contact);expires=600"
+        let relayed = scene.send(
+            phone.register(expires: nil, contact: both), from: phone.from)[0]
+        #expect(relayed.contacts.count == 1 && relayed.expires() == 600)
+    }
+
     @Test func `flows of an AOR's one contact are bindings of their own`() {
         let scene = scene { $0.mode = .throttleByAOR }
         var flows = [flow(1), flow(2)]
