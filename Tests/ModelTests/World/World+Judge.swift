@@ -420,7 +420,7 @@ extension World {
     /// The AOR's one contact is there by its earlier, higher CSeq, and others are reached by it: the
     /// first of them that asks again ends that.
     private func isInItsOwnWay(_ phone: Phone) -> Bool {
-        guard plan.mode == .addressOfRecord else { return false }
+        guard plan.mode == .addressOfRecord || plan.mode == .flows else { return false }
         let isHeld = main.held[phone.aor].contains {
             $0.expiryMs > now && $0.callID == phone.callID && $0.sequence >= phone.sequence
         }

@@ -73,7 +73,9 @@ final class Known {
     var lastConfirmedOrder = -1
     /// The newest request for it that was answered with a 2xx.
     var lastAnsweredOrder = -1
-    var mainURI = ""
+    var mainURI = "" { didSet { if !mainURI.isEmpty { lastMainURI = mainURI } } }
+    /// The same, when it has made way for another address too.
+    private(set) var lastMainURI = ""
     /// Which flow of its instance it is (RFC 5626); empty for the only one.
     var flow = ""
     /// The way to it that the main registrar was told (RFC 3327).
@@ -131,7 +133,7 @@ extension World {
     func isBehindSame(_ a: Known, _ b: Known) -> Bool {
         guard a.aor == b.aor else { return false }
         return plan.mode == .addressOfRecord
-            || plan.mode == .flows && !a.mainURI.isEmpty && a.mainURI == b.mainURI
+            || plan.mode == .flows && !a.lastMainURI.isEmpty && a.lastMainURI == b.lastMainURI
     }
 
     private func findOrAdd(_ aor: Int, _ uri: String) -> Known {
@@ -154,7 +156,9 @@ extension World {
             else { return }
             if request.handedIn != incarnation { request.handedMs = now }
             request.handedIn = incarnation
-            if plan.mode == .addressOfRecord, let uri = request.mainURIs.first {
+            if plan.mode == .addressOfRecord || plan.mode == .flows,
+                let uri = request.mainURIs.first
+            {
                 request.leaseMs = main.expiry(aor, uri, at: now)
             }
             if request.incarnation < incarnation {
