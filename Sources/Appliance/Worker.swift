@@ -101,6 +101,7 @@ struct Worker {
     }
 
     private func load(_ core: inout WorkerCore, now: Instant) {
+        core.resume(store.resync)
         do throws(StoreError) {
             var taken = 0
             // The closure may not change what it borrows from outside twice, so the element goes in.

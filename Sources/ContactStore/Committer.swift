@@ -14,6 +14,7 @@ internal import Synchronization
         let channels: [WorkerChannel]
         let cells: StoreCells
         let damaged: DamagedRecords
+        let resyncNote: ResyncNote
         let timeline: Timeline
         let clock: StoreClock
         let durability: Durability
@@ -221,6 +222,8 @@ internal import Synchronization
             for number in damaged where code == 0 { code = unsafe remove(transaction, number) }
         }
         if code == 0 { code = unsafe noteTime(transaction) }
+        let resync = room.resyncNote.owed
+        if code == 0, let resync { code = unsafe note(resync, transaction) }
         var stat = MDB_stat()
         if code == 0 { code = unsafe mdb_stat(transaction, room.environment.facts, &stat) }
         if code == 0, let fault = room.fault { code = fault() }
@@ -235,6 +238,7 @@ internal import Synchronization
         }
         unsynced = true
         room.damaged.forget(damaged)
+        if let resync { room.resyncNote.settle(resync) }
         let cells = room.cells
         cells.commits.wrappingAdd(1, ordering: .relaxed)
         cells.factsPut.wrappingAdd(puts, ordering: .relaxed)
@@ -255,6 +259,16 @@ internal import Synchronization
             transaction, room.environment.notes, key: Environment.timeKey, framed)
     }
 
+    private func note(_ resync: Resync, _ transaction: OpaquePointer) -> Int32 {
+        var bytes: [UInt8] = []
+        for word in resync.words {
+            for byte in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(8 * byte))) }
+        }
+        let framed = RecordFrame.framed(bytes, number: Environment.resyncKey)
+        return unsafe Environment.put(
+            transaction, room.environment.notes, key: Environment.resyncKey, framed)
+    }
+
     /// Sees whether a few dozen pages can be had, and takes them back.
     private func probe(_ transaction: OpaquePointer) -> Int32 {
         let ballastKey: UInt64 = 3
@@ -273,6 +287,8 @@ internal import Synchronization
     // MARK: Between batches
 
     private mutating func everySecond(_ now: UInt64) {
+        // Nothing else may come along for long.
+        if room.resyncNote.owed != nil { _ = unsafe commit(probing: false) { _, _ in 0 } }
         let synced = syncIfOwed()
         if synced && room.cells.down.load(ordering: .relaxed) {
             let code = unsafe commit(probing: true) { _, _ in 0 }

@@ -26,6 +26,7 @@ final class StoreLock: Sendable {
     /// The keys of `notes`.
     static let schemaKey: UInt64 = 1
     static let timeKey: UInt64 = 2
+    static let resyncKey: UInt64 = 4
 
     /// Takes over an open environment and the lock.
     private init(
@@ -208,6 +209,17 @@ final class StoreLock: Sendable {
             return nil
         }
         return TimeNote(bytes.span)
+    }
+
+    /// What was last to be confirmed anew; nothing if no such note can be read.
+    func resync() throws(StoreError) -> Resync {
+        let transaction = unsafe try reading()
+        defer { unsafe mdb_txn_abort(transaction) }
+        guard let bytes = unsafe Self.note(transaction, notes, key: Self.resyncKey),
+            bytes.count == 32,
+            let resync = Resync(words: (0..<4).map { bytes.span.load64(at: 8 * $0) })
+        else { return Resync() }
+        return resync
     }
 
     /// The highest record number there is, and how many records there are.

@@ -41,6 +41,7 @@ package struct LoadResult: Sendable, Equatable {
     let cells = StoreCells()
     private let channels: [WorkerChannel]
     private let damaged = DamagedRecords()
+    let resyncNote = ResyncNote()
     private let durability: Durability
     private let clock: StoreClock
     private let next: Atomic<UInt64>
@@ -49,6 +50,8 @@ package struct LoadResult: Sendable, Equatable {
 
     /// How this run's boot clock becomes the timeline of the stored moments.
     package let timeline: Timeline
+    /// What was to be confirmed anew when the last run ended.
+    package let resync: Resync
     /// What was found unusable and where it is now.
     package let openedAside: Aside?
 
@@ -102,6 +105,7 @@ package struct LoadResult: Sendable, Equatable {
         self.clock = clock
         self.durability = durability
         openedAside = aside
+        resync = try environment.resync()
         highestAtOpen = highest
         next = Atomic(highest + 1)
         channels = (0..<workers).map { _ in WorkerChannel() }
@@ -154,7 +158,8 @@ package struct LoadResult: Sendable, Equatable {
     ) throws(StoreError) {
         let room = Committer.Room(
             environment: environment, queue: queue, channels: channels, cells: cells,
-            damaged: damaged, timeline: timeline, clock: clock, durability: durability,
+            damaged: damaged, resyncNote: resyncNote, timeline: timeline, clock: clock,
+            durability: durability,
             wake: wake, fault: fault)
         let work = ThreadWork(room: room, highest: highestAtOpen)
         let code = thread.withLock { thread -> Int32 in

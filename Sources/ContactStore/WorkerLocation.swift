@@ -109,6 +109,8 @@ package struct CommitOutcomes: Sendable {
         point(number.value)
     }
 
+    package mutating func keep(_ resync: Resync) { store.resyncNote.keep(resync) }
+
     /// Hands everything staged to the committer; with nothing staged, the ticket before holds.
     package mutating func handOver() -> CommitTicket? {
         if open.changes.isEmpty { return CommitTicket(handedOver) }

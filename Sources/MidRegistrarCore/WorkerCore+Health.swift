@@ -35,6 +35,7 @@ extension WorkerCore {
         let paced = UInt32(clamping: table.liveCount / max(1, options.resyncPerSecond))
         let over = seconds ?? max(60, paced)
         policy.resync.begin(at: now, over: over)
+        isResyncOwed = true
         counters.add(.resyncs)
         note(CoreEvent(.resync, number: Int(over)))
     }
@@ -89,7 +90,7 @@ extension WorkerCore {
             else { continue }
             missing += 1
             guard health.listsAll || listed > 1 else { continue }
-            table[place].flags.insert(.dirty)
+            makeDirty(place, location: &location)
         }
         if listed > 1 { health.noteListing() }
         guard missing > 0, health.listsAll else { return }
@@ -117,5 +118,14 @@ extension WorkerCore {
             return grant != .absent
         }
         return found ?? true
+    }
+
+    /// A binding is not absorbed before the main registrar has confirmed it again, nor after a start.
+    mutating func makeDirty<Location: LocationService & ~Copyable>(
+        _ place: BindingIndex, location: inout Location
+    ) {
+        guard table[place].state == .live, !table[place].flags.contains(.dirty) else { return }
+        table[place].flags.insert(.dirty)
+        mark(place, .dirty, location: &location)
     }
 }

@@ -63,9 +63,7 @@ extension WorkerCore {
         _ place: BindingIndex, at now: Instant, location: inout Location
     ) {
         table[place].dirtyUntil = max(table[place].dirtyUntil, now)
-        guard table[place].state == .live, !table[place].flags.contains(.dirty) else { return }
-        table[place].flags.insert(.dirty)
-        mark(place, .dirty, location: &location)
+        makeDirty(place, location: &location)
     }
 
     /// Takes a binding away for good and leaves a tombstone, so that an answer that is still on its

@@ -58,7 +58,7 @@ extension WorkerCore {
             accept(
                 bytes, answer, carried: carried, now: now, location: &location, outbox: &outbox)
         } else {
-            pass(bytes, answer, now: now, &outbox)
+            pass(bytes, answer, now: now, location: &location, outbox: &outbox)
         }
     }
 
@@ -95,8 +95,9 @@ extension WorkerCore {
 
     // MARK: Not a 2xx: passed, nothing stored
 
-    private mutating func pass(
-        _ bytes: Span<UInt8>, _ answer: MainAnswer, now: Instant, _ outbox: inout Outbox
+    private mutating func pass<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, _ answer: MainAnswer, now: Instant, location: inout Location,
+        outbox: inout Outbox
     ) {
         let entry = filter.entry(answer.aor, answer.transaction)
         if let entry, entry.state == .accepted || entry.state == .committing {
@@ -118,7 +119,7 @@ extension WorkerCore {
         }
         switch index.statusCode {
         case 403, 404:
-            markDoubtful(bytes, answer)
+            markDoubtful(bytes, answer, location: &location)
             if index.statusCode == 404, liveContacts(of: answer.aor) > 0 {
                 counters.add(.mainMissing)
                 noteHealth(health.noteMissing(answer.aor, at: now), at: now)
@@ -173,7 +174,9 @@ extension WorkerCore {
 
     /// 403 or 404 on a binding's own flow and Call-ID: it is not absorbed before the main registrar
     /// has said yes again, and ends at its local expiry.
-    private mutating func markDoubtful(_ bytes: Span<UInt8>, _ answer: MainAnswer) {
+    private mutating func markDoubtful<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, _ answer: MainAnswer, location: inout Location
+    ) {
         let callID = fingerprints.text(bytes, index.value(.callID) ?? .none)
         var next = table.first(of: answer.aor)
         while let place = next {
@@ -183,7 +186,7 @@ extension WorkerCore {
             guard table[place].state == .live, isItsWay,
                 table[place].callID == Binding.half(callID)
             else { continue }
-            table[place].flags.insert(.dirty)
+            makeDirty(place, location: &location)
         }
     }
 

@@ -336,6 +336,10 @@ extension WorkerCore {
 
     // MARK: Start
 
+    /// Goes on with what was to be confirmed anew when the last run ended; called before the first
+    /// round.
+    public mutating func resume(_ resync: Resync) { policy.resync = policy.resync.later(resync) }
+
     /// Takes a fact into the table; called for every fact of the store before the first round.
     ///
     /// - Parameter leasesDoubtful: the clock says nothing about how long the main registrar still

@@ -45,6 +45,8 @@ public struct WorkerCore: ~Copyable {
     let fingerprints: Fingerprints
     var policy: RefreshPolicy
     var health = MainHealth()
+    /// Whether the store has yet to be told what is to be confirmed anew.
+    var isResyncOwed = false
     let spread: GrantSpread
     var date = DateLine()
 
@@ -378,6 +380,10 @@ public struct WorkerCore: ~Copyable {
     public mutating func finishRound<Location: LocationService & ~Copyable>(
         at now: Instant, location: inout Location, outbox: inout Outbox
     ) {
+        if isResyncOwed {
+            isResyncOwed = false
+            location.keep(policy.resync)
+        }
         if hasStaged {
             hasStaged = false
             if let ticket = location.handOver() {

@@ -34,6 +34,10 @@ public protocol LocationService: ~Copyable {
     /// Takes a fact away.
     mutating func stageRemoval(of number: RecordNumber)
 
+    /// Keeps what the main registrar has to be asked anew, for the next start; durable with the next
+    /// commit, or soon.
+    mutating func keep(_ resync: Resync)
+
     /// Hands everything staged to the store as one change; the ticket tells when it is durable.
     ///
     /// `nil` if the store's queue is full; then what was staged stays readable here and is volatile.

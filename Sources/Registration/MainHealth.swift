@@ -138,12 +138,36 @@ public struct Resync: Sendable {
         (start, overMs) = (now, UInt64(seconds) * 1_000)
     }
 
+    /// Whether a binding was confirmed before it began, so that the main registrar may not have it.
+    public func doubts(confirmed: Instant) -> Bool {
+        confirmed <= start && start.milliseconds > 0
+    }
+
+    /// The one of two that began last.
+    public func later(_ other: Resync) -> Resync { other.start > start ? other : self }
+
+    /// What a store keeps of it.
+    public var words: [UInt64] {
+        [start.milliseconds, overMs, earlierStart.milliseconds, earlierOverMs]
+    }
+
+    /// What a store has kept; `nil` if these are not the words of one.
+    public init?(words: [UInt64]) {
+        guard words.count == 4 else { return nil }
+        (start, overMs) = (Instant(milliseconds: words[0]), words[1])
+        (earlierStart, earlierOverMs) = (Instant(milliseconds: words[2]), words[3])
+        // None takes longer.
+        guard overMs <= Self.overMsMax, earlierOverMs <= Self.overMsMax else { return nil }
+    }
+
+    private static let overMsMax = UInt64(UInt32.max) * 1_000
+
     /// Whether a binding's lease is not to be believed any more.
     ///
     /// - Parameter confirmed: when the request arrived that the main registrar agreed to last.
     @inline(__always)
     public func isDue(_ id: ContactID, confirmed: Instant, at now: Instant) -> Bool {
-        guard confirmed <= start, start.milliseconds > 0 else { return false }
+        guard doubts(confirmed: confirmed) else { return false }
         return Self.isDue(id, start, overMs, now)
             || confirmed <= earlierStart && Self.isDue(id, earlierStart, earlierOverMs, now)
     }
@@ -153,6 +177,6 @@ public struct Resync: Sendable {
     ) -> Bool {
         // The contact ID is a keyed hash: its bits spread the bindings evenly.
         let share = id.high & 0xFFFF
-        return now.milliseconds >= start.milliseconds + ((overMs * share) >> 16)
+        return now >= start.advanced(byMilliseconds: (overMs * share) >> 16)
     }
 }

@@ -215,6 +215,7 @@ package final class Scene {
         store.restart()
         core = WorkerCore(options, now: instant)
         core.setDate(wallSeconds: 1_700_000_000)
+        if let resync = Resync(words: store.resync.words) { core.resume(resync) }
         for (number, bytes) in store.visible.sorted(by: { $0.key < $1.key }) {
             _ = core.load(
                 RecordNumber(number), bytes.span, leasesDoubtful: leasesDoubtful, now: instant)

@@ -57,6 +57,11 @@ package struct MemoryStore: LocationService {
         open.append(Change(number: number.value, bytes: nil))
     }
 
+    /// What has to be confirmed anew; durable at once.
+    package private(set) var resync = Resync()
+
+    package mutating func keep(_ resync: Resync) { self.resync = self.resync.later(resync) }
+
     package mutating func handOver() -> CommitTicket? {
         if open.isEmpty { return CommitTicket(ticket) }
         let changes = open

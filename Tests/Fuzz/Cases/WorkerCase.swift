@@ -83,6 +83,7 @@ struct WorkerCase: FuzzCase, ~Copyable {
         case "r":
             store.restart()
             core = WorkerCore(Self.options, now: instant)
+            core.resume(store.resync)
             for (number, fact) in store.durable.sorted(by: { $0.key < $1.key }) {
                 _ = core.load(
                     RecordNumber(number), fact.span, leasesDoubtful: !text.isEmpty, now: instant)

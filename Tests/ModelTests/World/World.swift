@@ -209,6 +209,7 @@ public final class World {
         core = WorkerCore(options, now: Instant(milliseconds: now))
         core.setDate(wallSeconds: 1_700_000_000)
         firedMs = now
+        core.resume(store.resync)
         for (number, bytes) in store.durable.sorted(by: { $0.key < $1.key }) {
             _ = core.load(
                 RecordNumber(number), bytes.span, leasesDoubtful: false,
