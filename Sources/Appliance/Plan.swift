@@ -94,6 +94,7 @@ struct Plan {
         options.removesExpired = settings.main.removesExpired
         options.resyncPerSecond = max(1, settings.main.resyncPerSecond / workers)
         options.edges = Edges(settings.register.edges)
+        options.probeMs = UInt64(settings.main.probeSeconds) * 1_000
         options.givesGRUUs = settings.register.givesGRUUs
         options.natSeconds = settings.natExpirySeconds ?? .max
         options.removalsPerSecond = max(1, settings.main.removalsPerSecondMax / workers)

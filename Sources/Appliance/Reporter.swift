@@ -55,7 +55,8 @@ final class Reporter: Sendable {
                     (
                         "hint",
                         "trust exactly main.own on the main registrar, only for REGISTER with "
-                            + "expires 0, never the host; or give main.user and main.password_file"
+                            + "expires 0 or without Contact, never the host; or give main.user and "
+                            + "main.password_file"
                     ),
                 ], at: now)
         case .commitFailed:
@@ -77,7 +78,7 @@ final class Reporter: Sendable {
         case .mainDown:
             log.log(
                 .error, event: "main_down",
-                fields: [("hint", "nothing relayed has been answered for 10 s")], at: now)
+                fields: [("hint", "it answers neither what is relayed nor probes")], at: now)
         case .mainUp: log.log(.notice, event: "main_up", fields: [], at: now)
         case .mainForgot:
             log.log(
@@ -98,6 +99,29 @@ final class Reporter: Sendable {
                         "hint",
                         "so many phones do not fall silent at once: look at the network; their "
                             + "removal waits 60 s"
+                    ),
+                ], at: now)
+        case .fetchRefused:
+            log.log(
+                .notice, event: "fetch_refused",
+                fields: [
+                    ("main", event.source.text), ("code", "\(event.number)"),
+                    (
+                        "hint",
+                        "probes ask by OPTIONS for an hour, which does not show what it has lost; "
+                            + "trust exactly main.own there, only for REGISTER with expires 0 or "
+                            + "without Contact, or give main.user and main.password_file"
+                    ),
+                ], at: now)
+        case .fetchUseless:
+            log.log(
+                .notice, event: "fetch_useless",
+                fields: [
+                    ("main", event.source.text), ("code", "\(event.number)"),
+                    (
+                        "hint",
+                        "it lists nothing to a REGISTER without Contact: probes ask by OPTIONS for "
+                            + "an hour"
                     ),
                 ], at: now)
         case .register:

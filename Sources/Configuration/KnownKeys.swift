@@ -8,7 +8,7 @@ enum KnownKeys {
             "main",
             [
                 "server", "servers", "expires", "own", "ports", "sources", "insert", "id",
-                "remove_expired", "removals_per_second", "resync_per_second", "user",
+                "probe", "remove_expired", "removals_per_second", "resync_per_second", "user",
                 "password_file", "source_header",
             ]
         ),
@@ -50,7 +50,6 @@ enum KnownKeys {
         "listen.wss": "this version listens on UDP only",
         "listen.cert": "this version listens on UDP only",
         "listen.key": "this version listens on UDP only",
-        "main.probe": "this version does not probe the main registrar",
         "register.absorb": "this version trusts a binding's flow",
         "register.nat_expires": "this version grants every phone alike",
         "calls.fork": "this version sends a call to one contact",

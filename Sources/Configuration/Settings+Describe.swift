@@ -19,6 +19,7 @@ extension Settings {
             ("main.sources", main.sources.map(Settings.sourceText).joined(separator: " ")),
             ("main.insert", main.insertion.rawValue),
             ("main.id", main.contactIDPlace.rawValue),
+            ("main.probe", durationText(seconds: main.probeSeconds)),
             ("main.remove_expired", String(main.removesExpired)),
             ("main.removals_per_second", String(main.removalsPerSecondMax)),
             ("main.resync_per_second", String(main.resyncPerSecond)),

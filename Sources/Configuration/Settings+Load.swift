@@ -62,6 +62,7 @@ private struct Draft {
             "main", "insert", .word(), standard: .contact)
         let idPlace: Placed<Settings.ContactIDPlace> = reader.read(
             "main", "id", .word(), standard: .parameter)
+        let probe = reader.read("main", "probe", .seconds(0...3_600), standard: 10)
         let removesExpired = reader.read("main", "remove_expired", .yesOrNo, standard: true)
         let removals = reader.read("main", "removals_per_second", .whole(1...10_000), standard: 200)
         let resync = reader.read("main", "resync_per_second", .whole(1...10_000), standard: 50)
@@ -102,7 +103,8 @@ private struct Draft {
             main: .init(
                 server: server.value, expirySeconds: expires.value, own: own.value,
                 ports: ports.value, sources: sources, insertion: insertion.value,
-                contactIDPlace: idPlace.value, removesExpired: removesExpired.value,
+                contactIDPlace: idPlace.value, probeSeconds: probe.value,
+                removesExpired: removesExpired.value,
                 removalsPerSecondMax: removals.value, resyncPerSecond: resync.value,
                 account: account,
                 sourceHeader: sourceHeader),

@@ -50,12 +50,14 @@ package struct Settings: Equatable, Sendable {
         package let insertion: Insertion
         /// Of no use where the insertion is a Path.
         package let contactIDPlace: ContactIDPlace
+        /// Between two probes of each worker, up to 3,600 s; 0 is never.
+        package let probeSeconds: UInt32
         /// Whether bindings of silent phones are removed at the main registrar.
         package let removesExpired: Bool
         package let removalsPerSecondMax: Int
         /// Refreshes that a resync may bring to it on top of the usual ones, 1…10,000.
         package let resyncPerSecond: Int
-        /// Answers challenges to our own removals.
+        /// Answers challenges to our own removals and fetches.
         package let account: Account?
         /// The header field that names a request's source to the main registrar.
         package let sourceHeader: String?

@@ -78,4 +78,12 @@ public struct SteeringBits: Hashable, BitwiseCopyable, Sendable {
     /// The worker that owns every AOR with these bits: each owns one run of the key space, so the
     /// number of workers may change without rewriting anything.
     public func owner(among workers: Int) -> Int { (Int(value) * workers) >> 20 }
+
+    /// Bits that a worker owns, whatever AORs there are.
+    ///
+    /// - Precondition: `worker` is one of `workers`.
+    public init(ownedBy worker: Int, among workers: Int) {
+        precondition(worker >= 0 && worker < workers, "an owner is one of the workers")
+        self.init(UInt32(((worker << 20) + workers - 1) / workers))
+    }
 }

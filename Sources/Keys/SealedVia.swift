@@ -18,6 +18,8 @@ public struct SealedVia: Sendable {
         case own = 4
         /// An OPTIONS of our own that asks whether a phone is there; no body.
         case ping = 5
+        /// A request of our own that asks how the main registrar is; no body.
+        case probe = 6
     }
 
     public static let cookie: StaticString = "z9hG4bK"

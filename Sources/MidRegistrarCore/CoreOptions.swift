@@ -111,9 +111,11 @@ public struct CoreOptions: Sendable {
     public var strangers = Strangers.refuse
     public var removesExpired = true
     public var removalsPerSecond = 200
+    /// Milliseconds between two probes of the main registrar; 0 is never.
+    public var probeMs: UInt64 = 0
     /// Refreshes that a resync may bring to the main registrar, on top of what comes anyway.
     public var resyncPerSecond = 50
-    /// Answers challenges to our own removals; without it such a challenge is a refusal.
+    /// Answers challenges to REGISTERs of our own; without it such a challenge is a refusal.
     public var account: Account?
     /// Tells the main registrar where a request really came from.
     public var sourceHeader: SourceHeader?
@@ -149,6 +151,8 @@ public struct CoreEvent: Sendable {
         case malformed, mainUnchallenged, removalRefused, commitFailed, tableFull, orphanCall
         case mainExpiryLearned, register, mainDown, mainUp, mainForgot, mainOverloaded, resync
         case massLapse
+        /// Fetches of our own are refused, or their answers list nothing; the number is the status.
+        case fetchRefused, fetchUseless
     }
 
     public let kind: Kind

@@ -41,6 +41,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     case ownRemovalSent, ownRemovalDone, ownRemovalRefused, ownRemovalUnanswered
     case ownRemovalStopped, ownRemovalAuthorized, ownRemovalBraked
     case ownRemovalGivenUp
+    case probesSent, probesAnswered, probesMissed
     case pingsSent, pingsAnswered, pingsLost, bindingsUnreachable
 
     // Requests other than REGISTER.

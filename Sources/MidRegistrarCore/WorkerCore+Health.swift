@@ -13,6 +13,7 @@ extension WorkerCore {
             note(CoreEvent(.mainDown))
         case .cameUp:
             note(CoreEvent(.mainUp))
+            probe.resumeFetches(at: now)
             sync(over: nil, at: now)
         case .forgot:
             counters.add(.mainForgot)
@@ -80,7 +81,7 @@ extension WorkerCore {
             guard binding.state == .live, binding.unanswered == 0,
                 !binding.flags.contains(.shared)
             else { continue }
-            if isListed(bytes, answer, binding, location: &location) {
+            if isListed(bytes, binding, location: &location) {
                 if isFirstLive(place) { listed += 1 }
                 continue
             }
@@ -98,17 +99,22 @@ extension WorkerCore {
         noteHealth(health.noteMissing(answer.aor, at: now), at: now)
     }
 
-    private func isListed<Location: LocationService & ~Copyable>(
-        _ bytes: Span<UInt8>, _ answer: MainAnswer, _ binding: Binding,
-        location: inout Location
+    /// Whether an answer lists what the main registrar has been given for a binding.
+    mutating func isListed<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, _ binding: Binding, location: inout Location
     ) -> Bool {
-        guard answer.state.marks.contains(.path) else {
-            let keys = options.keys
-            let grant = MainContact.grant(in: bytes, index) { uri in
-                MainContact.names(binding.id, bytes, uri, under: keys)
+        if binding.flags.contains(.shared) {
+            aorText.clear()
+            _ = location.read(binding.record) { fact in
+                aorText.append(fact, Fact.range(of: .addressOfRecord, in: fact))
             }
-            return grant != .absent
+            return sharedGrant(bytes) != .absent
         }
+        let keys = options.keys
+        let grant = MainContact.grant(in: bytes, index) { uri in
+            MainContact.names(binding.id, bytes, uri, under: keys)
+        }
+        if grant != .absent { return true }
         let found = location.read(binding.record) { fact -> Bool in
             let range = Fact.range(of: .mainContact, in: fact)
             guard let own = try? SIPURI(fact, range) else { return true }

@@ -190,7 +190,7 @@ extension WorkerCore {
             let derivedCallID = derived.finish()
             removals.slots[slot].removal = OwnRemoval(
                 binding, tag: derivedCallID &+ transaction(of: slot), derivedCallID: derivedCallID,
-                triesMax: ownCredentials == nil ? 1 : 1 + Self.answersMax)
+                triesMax: ownCredentials == nil ? 1 : 1 + UInt32(Self.answersMax))
             outbox.begin()
             _ = location.read(binding.record) { fact in
                 beginRemoval(slot, binding, fact, &outbox)
@@ -211,14 +211,29 @@ extension WorkerCore {
     mutating func beginRemoval(
         _ slot: Int, _ binding: Binding, _ fact: Span<UInt8>, _ outbox: inout Outbox
     ) {
+        beginRegister(
+            .own, binding.aor.steering, transaction: transaction(of: slot), about: fact,
+            tag: removals.slots[slot].removal.tag, &outbox)
+        removals.slots[slot].removal.writeRest(fact, &outbox)
+    }
+
+    /// Writes a REGISTER of our own about a fact's address of record, up to where the Call-ID belongs.
+    mutating func beginRegister(
+        _ kind: SealedVia.Kind, _ steering: SteeringBits, transaction: UInt64,
+        about fact: Span<UInt8>, tag: UInt64, _ outbox: inout Outbox
+    ) {
         let target = Fact.range(of: .requestURI, in: fact)
         OwnRequest.begin(
             .register, to: fact.extracting(target.start..<target.end),
             from: options.sockets[Int(options.ownSocket)].advertised, &outbox)
         SealedVia.write(
-            .own, binding.aor.steering, transaction: transaction(of: slot), body: sealed,
-            under: options.keys, scratch: &scratch, to: &outbox)
-        removals.slots[slot].removal.writeRest(fact, &outbox)
+            kind, steering, transaction: transaction, body: sealed, under: options.keys,
+            scratch: &scratch, to: &outbox)
+        let from = Fact.range(of: .fromURI, in: fact)
+        let to = Fact.range(of: .toURI, in: fact)
+        OwnRequest.continue(
+            from: fact.extracting(from.start..<from.end), tag: tag,
+            to: fact.extracting(to.start..<to.end), &outbox)
     }
 
     func transaction(of slot: Int) -> UInt64 {

@@ -287,13 +287,18 @@ extension WorkerCore {
         guard asked > 0 else {
             return SharedLease(isKept: false, seconds: 0, mainExpiry: now)
         }
+        return lease(
+            of: SharedContact(ofAOR: answer.aor), granted(sharedGrant(bytes), of: asked),
+            arrival: arrival)
+    }
+
+    /// What a 2xx says of the one contact of the AOR that `aorText` has.
+    mutating func sharedGrant(_ bytes: Span<UInt8>) -> MainContact.Grant {
         sharedUser.clear()
-        let grant = MainContact.grant(in: bytes, index) { uri in
+        return MainContact.grant(in: bytes, index) { uri in
             AddressOfRecord.read(userPart: uri.user, of: bytes, into: &sharedUser)
                 && sharedUser.span.same(as: aorText.span)
         }
-        return lease(
-            of: SharedContact(ofAOR: answer.aor), granted(grant, of: asked), arrival: arrival)
     }
 
     /// The lease of a contact that was granted for so many seconds by a request of `arrival`.

@@ -45,6 +45,7 @@ public struct WorkerCore: ~Copyable {
     let fingerprints: Fingerprints
     var policy: RefreshPolicy
     var health = MainHealth()
+    var probe: MainProbe
     /// Whether the store has yet to be told what is to be confirmed anew.
     var isResyncOwed = false
     let spread: GrantSpread
@@ -96,6 +97,7 @@ public struct WorkerCore: ~Copyable {
         removals = RemovalPool(
             bindingsMax: options.bindingsMax, perSecond: options.removalsPerSecond, now: now)
         ownCredentials = options.account.flatMap { OwnCredentials($0) }
+        probe = MainProbe(options, now: now)
         aside = AsideStates()
         fingerprints = Fingerprints(options.keys)
         policy = RefreshPolicy(mainSeconds: options.mainSeconds)
@@ -216,6 +218,9 @@ public struct WorkerCore: ~Copyable {
             receiveRemovalAnswer(
                 bytes, seal, from: source, now: now, location: &location, outbox: &outbox)
         case .ping: receivePingAnswer(seal, from: source)
+        case .probe:
+            receiveProbeAnswer(
+                bytes, seal, from: source, now: now, location: &location, outbox: &outbox)
         }
         return .done
     }
@@ -484,7 +489,9 @@ public struct WorkerCore: ~Copyable {
 
     /// When ``fire(at:location:outbox:)`` has something to do next.
     public var nextTimer: Instant {
-        min(min(table.nextTurn, nextPing), min(removals.nextTimer, removals.nextSend))
+        min(
+            min(table.nextTurn, nextPing),
+            min(probe.nextTimer, min(removals.nextTimer, removals.nextSend)))
     }
 
     /// Ends what is due: lapsed bindings, timers of our own requests. Bounded work per call.
@@ -499,5 +506,6 @@ public struct WorkerCore: ~Copyable {
         fireRemovals(at: now, &outbox)
         sendRemovals(at: now, location: &location, outbox: &outbox)
         firePings(at: now, location: &location, outbox: &outbox)
+        fireProbe(at: now, location: &location, outbox: &outbox)
     }
 }

@@ -149,6 +149,9 @@ public struct BindingTable: ~Copyable, Sendable {
         pings.place(atStep: step).map { BindingIndex(UInt32($0)) }
     }
 
+    /// The largest ``BindingIndex/number`` that any binding has had.
+    public var numberMax: UInt32 { used }
+
     /// The binding with a number that ``BindingIndex/number`` once was, or another one by now.
     public func binding(numbered number: UInt32) -> BindingIndex? {
         guard number > 0, number <= used, entries[Int(number)].state != .free else { return nil }

@@ -4,11 +4,13 @@ public import Keys
 /// What one worker has noticed of the main registrar: whether it answers, whether it has forgotten
 /// what it held, whether it is overloaded.
 ///
-/// It draws its conclusions from the answers to what is relayed anyway. None of them can be forced by
-/// one subscriber: each needs several AORs.
+/// It draws its conclusions from the answers to what is relayed anyway, and from those to probes of
+/// our own. None of them can be forced by one subscriber: each needs several AORs.
 public struct MainHealth: Sendable {
     /// Relays without any answer for so long mean that it is down, in milliseconds.
     public static let silenceMs: UInt64 = 10_000
+    /// Probes in a row without any answer that mean the same.
+    public static let missesMin = 2
     /// Different AORs within ``witnessMs`` whose answers say that it has forgotten them.
     public static let witnessesMin = 8
     public static let witnessMs: UInt64 = 60_000
@@ -27,6 +29,11 @@ public struct MainHealth: Sendable {
 
     /// Since when it has owed an answer to something, without giving any.
     private var owesSince: Instant?
+    /// Probes without any answer since anything came from it.
+    private var misses = 0
+    /// Whether it has ever answered a probe, and anything else.
+    private var answersProbes = false
+    private var answersOthers = false
     public private(set) var isDown = false
     /// Whether it lists all contacts of an AOR in its answers; it has done so since it came up.
     public private(set) var listsAll = false
@@ -52,9 +59,24 @@ public struct MainHealth: Sendable {
         return .wentDown
     }
 
+    /// A probe was given up without any answer.
+    ///
+    /// One that answers other requests and never a probe has a firewall in front of it or a mind of
+    /// its own: its silence to probes says nothing.
+    public mutating func noteProbeMissed() -> Change {
+        misses += 1
+        guard !isDown, misses >= Self.missesMin, answersProbes || !answersOthers else {
+            return .none
+        }
+        isDown = true
+        return .wentDown
+    }
+
     /// Anything came from it.
-    public mutating func noteAnswer(at now: Instant) -> Change {
+    public mutating func noteAnswer(toProbe: Bool = false, at now: Instant) -> Change {
         owesSince = nil
+        misses = 0
+        if toProbe { answersProbes = true } else { answersOthers = true }
         guard isDown else { return .none }
         isDown = false
         listsAll = false
@@ -71,6 +93,12 @@ public struct MainHealth: Sendable {
         guard now >= believesFrom,
             witnesses.add(aor, at: now, within: Self.witnessMs) >= Self.witnessesMin
         else { return .none }
+        return noteForgotten(at: now)
+    }
+
+    /// It was asked for bindings of two AORs, one after the other, and has neither.
+    public mutating func noteForgotten(at now: Instant) -> Change {
+        guard now >= believesFrom else { return .none }
         witnesses = Witnesses()
         believesFrom = now.advanced(byMilliseconds: Self.witnessMs)
         return .forgot

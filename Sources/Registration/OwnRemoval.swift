@@ -30,16 +30,11 @@ public struct OwnRemoval: BitwiseCopyable, Sendable {
         }
     }
 
-    /// Writes everything behind the branch from a fact's bytes, up to where credentials may follow.
+    /// Writes Call-ID and what follows from a fact's bytes, up to where credentials may follow.
     ///
     /// After this the caller ends the request.
     public func writeRest(_ fact: Span<UInt8>, _ outbox: inout Outbox) {
-        let from = Fact.range(of: .fromURI, in: fact)
-        let to = Fact.range(of: .toURI, in: fact)
         let contact = Fact.range(of: .mainContact, in: fact)
-        OwnRequest.continue(
-            from: fact.extracting(from.start..<from.end), tag: tag,
-            to: fact.extracting(to.start..<to.end), &outbox)
         if let derivedCallID {
             ResponseWriter.writeTag(derivedCallID, &outbox)
             outbox.write("-removal")

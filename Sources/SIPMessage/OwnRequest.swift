@@ -66,30 +66,31 @@ public enum OwnRequest {
         outbox.write("User-Agent: midreg\r\nContent-Length: 0\r\n\r\n")
     }
 
-    /// An OPTIONS that asks whether anybody is there (§11.1), whole.
+    /// Everything behind the branch of an OPTIONS that asks whether anybody is there (§11.1).
     ///
     /// - Parameters:
     ///   - target: request-URI and To.
     ///   - sentBy: stands in Via and From.
-    ///   - nonce: never used before: branch, tag and Call-ID are made of it.
     public static func writeProbe(
-        of target: Span<UInt8>, from sentBy: TransportAddress, nonce: UInt64, sequence: UInt32,
-        _ outbox: inout Outbox
+        of target: Span<UInt8>, from sentBy: TransportAddress, tag: UInt64, callID: UInt64,
+        sequence: UInt32, _ outbox: inout Outbox
     ) {
-        begin(.options, to: target, from: sentBy, &outbox)
-        outbox.write("z9hG4bK")
-        ResponseWriter.writeTag(nonce, &outbox)
         outbox.write(";rport\r\nMax-Forwards: 70\r\nFrom: <sip:")
         outbox.write(sentBy)
         outbox.write(">;tag=")
-        ResponseWriter.writeTag(nonce, &outbox)
+        ResponseWriter.writeTag(tag, &outbox)
         outbox.write("\r\nTo: <")
         outbox.write(target)
         outbox.write(">\r\nCall-ID: ")
-        ResponseWriter.writeTag(nonce, &outbox)
-        outbox.write("-probe")
+        writeProbeID(callID, &outbox)
         writeSequence(sequence, .options, &outbox)
         outbox.write("Accept: application/sdp\r\n")
         finish(&outbox)
+    }
+
+    /// The Call-ID of requests that only ask, and bind nothing.
+    public static func writeProbeID(_ callID: UInt64, _ outbox: inout Outbox) {
+        ResponseWriter.writeTag(callID, &outbox)
+        outbox.write("-probe")
     }
 }

@@ -135,6 +135,9 @@ extension Counter {
         case .ownRemovalSent: .series(.ownRemovalsSent, [])
         case .ownRemovalAuthorized: .series(.ownRemovalsAuthorized, [])
         case .ownRemovalBraked: .series(.removalsBraked, [])
+        case .probesSent: probe("sent")
+        case .probesAnswered: probe("answered")
+        case .probesMissed: probe("missed")
         case .pingsSent: ping("sent")
         case .pingsAnswered: ping("answered")
         case .pingsLost: ping("lost")
@@ -230,6 +233,8 @@ private func mainEvent(_ event: String) -> Place {
 }
 
 private func removal(_ result: String) -> Place { .series(.ownRemovals, [Label("result", result)]) }
+
+private func probe(_ result: String) -> Place { .series(.mainProbes, [Label("result", result)]) }
 
 private func ping(_ result: String) -> Place { .series(.natPings, [Label("result", result)]) }
 

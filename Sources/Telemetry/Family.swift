@@ -29,6 +29,7 @@ package enum Family: String, CaseIterable, Sendable {
     case ownRemovals = "midreg_own_removals_total"
     case removalsBraked = "midreg_removals_braked_total"
     case contactsUnreachable = "midreg_contacts_unreachable_total"
+    case mainProbes = "midreg_main_probes_total"
     case natPings = "midreg_nat_pings_total"
     case removalsOwed = "midreg_removals_owed"
     case relaysInFlight = "midreg_relays_in_flight"
@@ -89,7 +90,7 @@ package enum Family: String, CaseIterable, Sendable {
             .contactsAdded,
             .contactsRefreshedAtMain, .contactsRemoved, .contactsExpired, .contactsReplaced,
             .contactsVolatile, .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals,
-            .removalsBraked, .contactsUnreachable, .natPings, .calls,
+            .removalsBraked, .contactsUnreachable, .mainProbes, .natPings, .calls,
             .callRequests, .callsRefused,
             .orphanCalls,
             .callResponses, .optionsAnswered, .sipReceived, .sipReceivedBytes, .sipSent,
@@ -115,7 +116,7 @@ package enum Family: String, CaseIterable, Sendable {
             .addressesOfRecord, .contacts, .contactsAdded, .contactsRefreshedAtMain,
             .contactsRemoved, .contactsExpired, .contactsReplaced, .contactsVolatile,
             .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals, .removalsBraked,
-            .contactsUnreachable, .natPings,
+            .contactsUnreachable, .mainProbes, .natPings,
             .removalsOwed, .relaysInFlight, .repliesHeld, .calls, .callRequests, .callsRefused,
             .orphanCalls, .callResponses, .optionsAnswered, .sipReceivedBytes,
             .sipDropped, .storeDown, .storeCommits, .storeCommitDuration, .storeFacts,
@@ -162,6 +163,7 @@ package enum Family: String, CaseIterable, Sendable {
         case .removalsBraked:
             "Removals of our own that waited for their phones because too many lapsed at once."
         case .contactsUnreachable: "Contacts of which three OPTIONS in a row were lost."
+        case .mainProbes: "Probes of the main registrar, by what became of them."
         case .natPings: "Pings of phones behind NAT, by what became of them."
         case .removalsOwed: "Lapsed contacts that the main registrar still has to be told of."
         case .relaysInFlight: "Relayed REGISTER requests without a final answer yet."

@@ -88,6 +88,7 @@ private struct DemoMidreg: RunningMidreg {
             workers = \(plan.mainPorts.count)
             [main]
             expires = "\(plan.mainExpirySeconds)s"
+            probe = "0s"
             [register]
             min_expires = "\(plan.phoneExpirySeconds)s"
             max_expires = "\(plan.phoneExpirySeconds)s"

@@ -56,7 +56,7 @@ struct BadSettingsTests {
                     + "allowed is sip:HOST[:PORT], over UDP; "
                     + "did you mean \"sip:10.0.0.10:5060\"?",
                 "f:13:1: unknown key main.expries; keys of [main] are server, servers, expires, "
-                    + "own, ports, sources, insert, id, remove_expired, removals_per_second, "
+                    + "own, ports, sources, insert, id, probe, remove_expired, removals_per_second, "
                     + "resync_per_second, user, password_file, source_header; "
                     + "did you mean main.expires?",
                 "f:14:11: main.expires is 3600, not a duration; allowed are 1m to 24h, "
@@ -269,6 +269,7 @@ struct BadSettingsTests {
             ("server = 'sip:h'\nsource_header = 'X-'", "f:5:17: main.source_header is \"X-\";"),
             ("server = 'sip:h'\nsource_header = 'X-A:B'", "f:5:17: main.source_header is \"X-A"),
             ("server = 'sip:h'\n[nat]\nping = 'yes'", "f:6:8: nat.ping is \"yes\""),
+            ("server = 'sip:h'\nprobe = '2h'", "f:5:9: main.probe is \"2h\"; allowed are 0s to 1h"),
             ("server = 'sip:h'\nresync_per_second = 0", "f:5:21: main.resync_per_second is 0;"),
             ("server = 'sip:h'\n[nat]\nmax_expires = '29s'", "f:6:15: nat.max_expires is \"29s\";"),
             ("server = 'sip:h'\nremovals_per_second = 0", "f:5:23: main.removals_per_second is 0;"),

@@ -19,7 +19,8 @@ struct GoodSettingsTests {
                 "node.name=midreg", "node.workers=0", "listen[0].udp=127.0.0.1:5060",
                 "listen[0].advertise=", "main.server=sip:pbx.test", "main.expires=1h",
                 "main.own=udp:127.0.0.1:15059", "main.ports=15060-15091", "main.sources=",
-                "main.insert=contact", "main.id=parameter", "main.remove_expired=true",
+                "main.insert=contact", "main.id=parameter", "main.probe=10s",
+                "main.remove_expired=true",
                 "main.removals_per_second=200", "main.resync_per_second=50",
                 "main.user=", "main.password_file=", "main.source_header=",
                 "register.mode=contact", "register.min_expires=1m", "register.max_expires=10m",
@@ -54,6 +55,7 @@ struct GoodSettingsTests {
             sources = ["10.0.0.1", "10.0.0.2:5062", "2001:db8::2", "[2001:db8::3]:5064"]
             insert = "path"
             id = "user"
+            probe = "0s"
             remove_expired = false
             user = "midreg"
             password_file = "/p"
@@ -105,7 +107,7 @@ struct GoodSettingsTests {
                 "listen[1].advertise=198.51.100.7:5999", "main.server=sip:[2001:db8::1]:5070",
                 "main.expires=2h", "main.own=udp:[::]:6000", "main.ports=6001-6004",
                 "main.sources=10.0.0.1 10.0.0.2:5062 [2001:db8::2] [2001:db8::3]:5064",
-                "main.insert=path", "main.id=user", "main.remove_expired=false",
+                "main.insert=path", "main.id=user", "main.probe=0s", "main.remove_expired=false",
                 "main.removals_per_second=10000", "main.resync_per_second=7",
                 "main.user=midreg", "main.password_file=/p", "main.source_header=X-Real-Source",
                 "register.mode=mirror", "register.min_expires=90s", "register.max_expires=30m",

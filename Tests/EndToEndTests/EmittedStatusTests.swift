@@ -155,10 +155,12 @@ extension EndToEnd.Emitted {
         messages.append(Array(outbox.openText.utf8))
         outbox.abandon()
         outbox.begin()
+        let target = Array("sip:127.0.0.1:5070".utf8)
+        let us = TransportAddress(ipv4: 0x7F00_0001, port: 5_060)
+        OwnRequest.begin(.options, to: target.span, from: us, &outbox)
+        outbox.write("z9hG4bKprobe")
         OwnRequest.writeProbe(
-            of: Array("sip:127.0.0.1:5070".utf8).span,
-            from: TransportAddress(ipv4: 0x7F00_0001, port: 5_060), nonce: 0xC0FFEE, sequence: 1,
-            &outbox)
+            of: target.span, from: us, tag: 0xC0FFEE, callID: 0xC0FFEE, sequence: 1, &outbox)
         messages.append(Array(outbox.openText.utf8))
         return messages
     }

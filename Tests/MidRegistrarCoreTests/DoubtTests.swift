@@ -2,6 +2,7 @@ import Bytes
 import CoreScene
 import MidRegistrarCore
 import Registration
+import StoreInMemory
 import Testing
 
 @Suite("What is doubted stays doubted over a restart")

@@ -151,8 +151,11 @@ struct OwnRequestTests {
     static func probe(room: Int = 4_096) throws -> String? {
         let target = Array("sip:192.0.2.4:5061;transport=udp".utf8)
         return try BranchRequestTests.written(room: room) { outbox throws(SIPParseError) in
+            OwnRequest.begin(.options, to: target.span, from: us, &outbox)
+            outbox.write("z9hG4bKx")
             OwnRequest.writeProbe(
-                of: target.span, from: us, nonce: 0xA1, sequence: 4_294_967_295, &outbox)
+                of: target.span, from: us, tag: 0xA1, callID: 0xB2, sequence: 4_294_967_295,
+                &outbox)
         }
     }
 
@@ -176,9 +179,9 @@ struct OwnRequestTests {
             text
                 == Sample.text([
                     "OPTIONS sip:192.0.2.4:5061;transport=udp SIP/2.0",
-                    "Via: SIP/2.0/UDP 127.0.0.1:5170;branch=z9hG4bK00000000000000a1;rport",
+                    "Via: SIP/2.0/UDP 127.0.0.1:5170;branch=z9hG4bKx;rport",
                     "Max-Forwards: 70", "From: <sip:127.0.0.1:5170>;tag=00000000000000a1",
-                    "To: <sip:192.0.2.4:5061;transport=udp>", "Call-ID: 00000000000000a1-probe",
+                    "To: <sip:192.0.2.4:5061;transport=udp>", "Call-ID: 00000000000000b2-probe",
                     "CSeq: 4294967295 OPTIONS", "Accept: application/sdp", "User-Agent: midreg",
                     "Content-Length: 0",
                 ]))

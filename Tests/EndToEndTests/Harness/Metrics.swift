@@ -57,6 +57,8 @@ struct Metrics {
     func ownRemovals(_ result: String) -> Int {
         sum("midreg_own_removals_total", ["result": result])
     }
+    func probes(_ result: String) -> Int { sum("midreg_main_probes_total", ["result": result]) }
+    func mainEvents(_ kind: String) -> Int { sum("midreg_main_events_total", ["kind": kind]) }
     var callsToPhone: Int { sum("midreg_calls_total", ["to": "phone"]) }
     func callsRefused(_ cause: String) -> Int {
         sum("midreg_calls_refused_total", ["cause": cause])
