@@ -61,7 +61,9 @@ public struct RefreshPolicy: Sendable {
     public func decide(
         _ refresh: Refresh, _ binding: Binding, committed: CommitTicket, now: Instant
     ) -> Decision {
-        guard binding.state == .live, now < binding.deadline else { return .relay(.newContact) }
+        guard binding.state == .live, now < binding.deadline else {
+            return isTakenBack(refresh, binding, now: now) ? .overtaken : .relay(.newContact)
+        }
         guard Binding.half(refresh.callID) == binding.callID else { return .relay(.callIDChanged) }
         let isSameWay = binding.came(by: refresh.flow, overEdge: refresh.isByEdge)
         if refresh.sequence == binding.sequenceHeard {
@@ -97,6 +99,14 @@ public struct RefreshPolicy: Sendable {
             + guardMs
         guard binding.mainExpiry.millisecondsSince(now) > needed else { return .relay(.mainDue) }
         return .absorb
+    }
+
+    /// A late copy of what the phone itself has removed since: the main registrar has forgotten the
+    /// higher CSeq, and would take it for a new binding.
+    private func isTakenBack(_ refresh: Refresh, _ binding: Binding, now: Instant) -> Bool {
+        binding.state == .tombstone && Binding.half(refresh.callID) == binding.callID
+            && refresh.sequence < binding.sequenceRelayed && refresh.flow == binding.flow
+            && now.millisecondsSince(binding.lastHeard) < RegistrationLimits.transactionMs
     }
 
     /// Room for one whole failed round: 64·T1, and 5 % of the main lifetime if that is more.

@@ -185,6 +185,21 @@ struct RaceTests {
         #expect(sent.contains { $0.socket == ownSocket && $0.expires() == 0 })
     }
 
+    @Test func `a late copy does not undo the phone's own removal`() {
+        var phone = alice
+        let scene = Scene()
+        scene.register(&phone)
+        #expect(scene.send(phone.register(), from: phoneA).map(\.code) == [200])
+        let late = phone.text()
+        scene.register(&phone, expires: 0)
+        scene.advance(ms: 300)
+        #expect(scene.send(late, from: phoneA).map(\.code) == [500])
+        // A phone that has begun its CSeq again is the main registrar's to judge, once it is not late.
+        scene.advance(ms: 32_000)
+        phone.sequence = 0
+        #expect(scene.send(phone.register(), from: phoneA)[0].to == mainServer)
+    }
+
     @Test func `an answer that nobody remembers the request of makes no newer one stale`() {
         var phone = alice
         let scene = Scene()
