@@ -64,7 +64,7 @@ struct MainRegistrar {
     private mutating func judge(
         _ request: SIPText, isOwn: Bool, at now: UInt64, _ chance: inout Chance
     ) -> Outcome {
-        guard request.method == "REGISTER", let aor = Int(request.user.dropFirst()),
+        guard request.method == "REGISTER", let aor = request.aor,
             held.indices.contains(aor)
         else { return refusal(404, "Not Found", request) }
         held[aor].removeAll { $0.expiryMs <= now }

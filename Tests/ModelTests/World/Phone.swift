@@ -19,7 +19,8 @@ struct Phone {
 
     let number: Int
     let aor: Int
-    let ip: UInt32
+    /// As it stands in a URI.
+    let host: String
     var address: TransportAddress
     var instance: String
     /// Of a phone that keeps two, each of them a phone in the model; 0 for one that keeps none.
@@ -77,10 +78,10 @@ struct Phone {
         _ purpose: Purpose, branch: String, word: String, sequence: Int, callID: String,
         uris: [String]
     ) -> [UInt8] {
-        var text = "REGISTER sip:example.test SIP/2.0\r\n"
+        var text = "REGISTER sip:\(SIPText.domain(aor)) SIP/2.0\r\n"
         text += "Via: SIP/2.0/UDP \(host):\(5_060);branch=\(branch);rport\r\n"
-        text += "Max-Forwards: 70\r\nFrom: <sip:a\(aor)@example.test>;tag=t\(number)\r\n"
-        text += "To: <sip:a\(aor)@example.test>\r\nCall-ID: \(callID)\r\n"
+        text += "Max-Forwards: 70\r\nFrom: <\(SIPText.uri(aor))>;tag=t\(number)\r\n"
+        text += "To: <\(SIPText.uri(aor))>\r\nCall-ID: \(callID)\r\n"
         text += "CSeq: \(sequence) REGISTER\r\n"
         let seconds = purpose == .register ? lifetime : 0
         switch purpose {
@@ -99,9 +100,5 @@ struct Phone {
         if !word.isEmpty { text += "Authorization: \(word)\r\n" }
         text += "Content-Length: 0\r\n\r\n"
         return Array(text.utf8)
-    }
-
-    private var host: String {
-        "\(ip >> 24).\(ip >> 16 & 255).\(ip >> 8 & 255).\(ip & 255)"
     }
 }

@@ -136,10 +136,18 @@ public struct SIPText: Sendable {
         return ""
     }
 
-    /// The user of the To header field: the parties write `<sip:USER@…>`.
-    public var user: String {
-        let rest = to.utf8.drop { $0 != UInt8(ascii: ":") }.dropFirst()
-        return String(Substring(rest.prefix { $0 != UInt8(ascii: "@") }))
+    /// The user part and the domain of an AOR: two neighbours have the same user.
+    static func user(_ aor: Int) -> String { "a\(aor / 2)" }
+    static func domain(_ aor: Int) -> String { aor % 2 == 0 ? "example.test" : "example.net" }
+    static func uri(_ aor: Int) -> String { "sip:\(user(aor))@\(domain(aor))" }
+
+    /// The AOR in the To header field: the parties write `<sip:aN@DOMAIN>`.
+    var aor: Int? {
+        let rest = to.utf8.drop { $0 != UInt8(ascii: ":") }.dropFirst(2)
+        let user = rest.prefix { $0 != UInt8(ascii: "@") }
+        let domain = rest.dropFirst(user.count + 1).prefix { $0 != UInt8(ascii: ">") }
+        guard let number = Int(Substring(user)) else { return nil }
+        return [2 * number, 2 * number + 1].first { Self.domain($0) == String(Substring(domain)) }
     }
 
     /// What it is, in one line.

@@ -33,19 +33,24 @@ extension World {
 
     private func addPhone(_ aor: Int, isHostile: Bool) {
         let number = phones.count
-        let ip: UInt32 = 0xC000_0200 + UInt32(number) + 1
+        // Every third one speaks IPv6.
+        let port = UInt16(10_000 + number * 500)
+        let low = UInt64(number) + 1
+        let isIPv6 = number % 3 == 2
+        let host = isIPv6 ? "[2001:db8::\(String(low, radix: 16))]" : "192.0.2.\(low)"
         var phone = Phone(
-            number: number, aor: aor, ip: ip,
-            address: TransportAddress(ipv4: ip, port: UInt16(10_000 + number * 500)),
-            instance: "", user: "p\(number)",
-            uris: ["sip:p\(number)@192.0.2.\(number + 1):5060"],
+            number: number, aor: aor, host: host,
+            address: isIPv6
+                ? TransportAddress(high: 0x2001_0DB8_0000_0000, low: low, port: port)
+                : TransportAddress(ipv4: 0xC000_0200 + UInt32(low), port: port),
+            instance: "", user: "p\(number)", uris: ["sip:p\(number)@\(host):5060"],
             lifetime: chance.pick(plan.lifetimes), style: chance.below(3),
             refreshPercent: chance.between(50, 95), isEager: chance.happens(60),
             callID: "c\(number)@p")
         if chance.happens(40) {
             phone.instance = "0000-\(number)"
         } else if chance.happens(15) {
-            phone.uris.append("sip:q\(number)@192.0.2.\(number + 1):5062")
+            phone.uris.append("sip:q\(number)@\(host):5062")
         }
         if chance.happens(10), plan.lifetimes.contains(60) { phone.lifetime = 30 }
         phone.sequence = chance.below(3) == 0 ? chance.below(100_000) : 0
@@ -62,7 +67,7 @@ extension World {
         phones[first].flowNumber = 1
         phones[first + 1].instance = phones[first].instance
         phones[first + 1].user = phones[first].user
-        phones[first + 1].uris = ["sip:\(phones[first].user)@192.0.2.\(first + 2):5060"]
+        phones[first + 1].uris = ["sip:\(phones[first].user)@\(phones[first + 1].host):5060"]
         phones[first + 1].flowNumber = 2
     }
 
@@ -273,7 +278,7 @@ extension World {
                 // By another port: with another user, the main registrar would hold two contacts of
                 // one contact ID where the ID is a parameter.
                 phones[number].uris = [
-                    "sip:\(phones[number].user)@192.0.2.\(number + 1)"
+                    "sip:\(phones[number].user)@\(phones[number].host)"
                         + ":\(chance.between(6_000, 6_003))"
                 ]
             }

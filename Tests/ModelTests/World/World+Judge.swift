@@ -242,7 +242,11 @@ extension World {
                 // Nobody remembers when a late one was asked for: what it names is doubted.
                 let isLate =
                     request.incarnation < incarnation || now > request.firstMs + 32_000
-                if !isLate { entry.acceptances.removeAll { $0.order <= confirmed } }
+                if !isLate {
+                    entry.acceptances.removeAll {
+                        $0.order <= confirmed && $0.atMs <= request.acceptedMs ?? now
+                    }
+                }
                 (entry.promisedMs, entry.endMs) = (0, now)
                 entry.lastConfirmedOrder = max(entry.lastConfirmedOrder, request.order)
             }
@@ -354,7 +358,7 @@ extension World {
         text += "Via: SIP/2.0/UDP 10.0.0.2:5070;branch=z9hG4bKcall\(tally.calls)\r\n"
         text += "Max-Forwards: 70\r\n"
         for path in entry.paths { text += "Route: \(path)\r\n" }
-        text += "From: <sip:caller@example.test>;tag=c\r\nTo: <sip:a\(entry.aor)@example.test>\r\n"
+        text += "From: <sip:caller@example.test>;tag=c\r\nTo: <\(SIPText.uri(entry.aor))>\r\n"
         text +=
             "Call-ID: call\(tally.calls)\r\nCSeq: 1 INVITE\r\nContact: <sip:c@10.0.0.2:5070>\r\n"
         text += "Content-Length: 0\r\n\r\n"

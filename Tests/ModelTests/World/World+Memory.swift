@@ -10,6 +10,8 @@ final class Asked {
     let sequence: Int
     let contacts: [(uri: String, seconds: Int, flow: String)]
     let isWildcard: Bool
+    /// It takes something away.
+    let removes: Bool
     let firstMs: UInt64
     let incarnation: Int
     /// What the main registrar is told in place of each contact.
@@ -48,6 +50,7 @@ final class Asked {
             )
         }
         isWildcard = request.isWildcard
+        removes = isWildcard || contacts.contains { $0.seconds == 0 }
         firstMs = now
     }
 }
@@ -58,6 +61,7 @@ final class Known {
         let order: Int
         let source: TransportAddress
         let callID: String
+        let atMs: UInt64
     }
 
     let aor: Int
@@ -114,7 +118,7 @@ extension World {
     }
 
     func aor(of message: SIPText) -> Int? {
-        guard let aor = Int(message.user.dropFirst()), ladders.indices.contains(aor) else {
+        guard let aor = message.aor, ladders.indices.contains(aor) else {
             return nil
         }
         return aor
@@ -156,6 +160,7 @@ extension World {
             else { return }
             if request.handedIn != incarnation { request.handedMs = now }
             request.handedIn = incarnation
+            if request.removes { removedMs[aor] = now }
             if plan.mode == .addressOfRecord || plan.mode == .flows,
                 let uri = request.mainURIs.first
             {
@@ -219,9 +224,7 @@ extension World {
         }
         guard let request = askedBySecondVia(message) else { return }
         request.acceptedMs = now
-        if request.isWildcard || request.contacts.contains(where: { $0.seconds == 0 }) {
-            removedMs[aor] = now
-        }
+        if request.removes { removedMs[aor] = now }
         if request.isWildcard {
             voidOrder[aor] = max(voidOrder[aor] ?? -1, request.order)
             for entry in known where entry.aor == aor {
@@ -257,7 +260,9 @@ extension World {
                 continue
             }
             entry.acceptances.append(
-                .init(order: request.order, source: request.source, callID: request.callID))
+                .init(
+                    order: request.order, source: request.source, callID: request.callID, atMs: now)
+            )
             if number < request.mainURIs.count { entry.mainURI = request.mainURIs[number] }
             entry.paths = message.paths
             entry.isForgotten = false
@@ -288,7 +293,7 @@ extension World {
             ladders[aor].add(now, .note, port: 0, Array("midreg restarts".utf8))
         }
         let uris = lost.map(MemoryStore.contactURI)
-        let grace = UInt64(max(60, plan.lifetimes.max() ?? 0)) * 1_000
+        let grace = UInt64(max(60, plan.lifetimes.max() ?? 0, plan.mainLeast)) * 1_000
         for entry in known {
             entry.endMs = max(entry.endMs, now + grace)
             // What the main registrar did and had not been heard, or was heard and not committed, is

@@ -39,7 +39,7 @@ public final class World {
     var storeWasBad = false
     /// When a REGISTER of an AOR was relayed last.
     var relayedMs: [Int: UInt64] = [:]
-    /// When a phone's removal was agreed to last.
+    /// When a phone's removal was agreed to last, or midreg heard of it.
     var removedMs: [Int: UInt64] = [:]
     /// The newest removal of all contacts that was agreed to.
     var voidOrder: [Int: Int] = [:]
