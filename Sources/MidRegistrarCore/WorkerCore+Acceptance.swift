@@ -89,6 +89,10 @@ extension WorkerCore {
         }
         RegisterAnswer.finish(bytes, index, &outbox)
 
+        if entry == nil {
+            // From here on it is known: the same answer once more moves nothing.
+            _ = filter.judge(answer.aor, answer.transaction, inFlightMax: .max, now: now)
+        }
         guard hasStaged else {
             filter.set(.accepted, answer.aor, answer.transaction)
             recordRelayed(milliseconds: now.millisecondsSince(entry?.first ?? now))

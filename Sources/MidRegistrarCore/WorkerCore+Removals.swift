@@ -312,6 +312,9 @@ extension WorkerCore {
             bury(place, at: now, location: &location)
         case 500..<600:
             counters.add(.ownRemovalUnanswered)
+            // Perhaps it has seen the phone's number after all, whose answer came nowhere: the next
+            // try has a Call-ID of its own.
+            table[place].sequenceRelayed = table[place].sequenceHeard
             retryLater(slot, at: now)
         case 401, 407:
             let isAnswered = answerChallenge(

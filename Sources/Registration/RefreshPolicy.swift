@@ -105,7 +105,8 @@ public struct RefreshPolicy: Sendable {
     /// higher CSeq, and would take it for a new binding.
     private func isTakenBack(_ refresh: Refresh, _ binding: Binding, now: Instant) -> Bool {
         binding.state == .tombstone && Binding.half(refresh.callID) == binding.callID
-            && refresh.sequence < binding.sequenceRelayed && refresh.flow == binding.flow
+            && refresh.sequence < binding.sequenceRelayed
+            && binding.came(by: refresh.flow, overEdge: refresh.isByEdge)
             && now.millisecondsSince(binding.lastHeard) < RegistrationLimits.transactionMs
     }
 

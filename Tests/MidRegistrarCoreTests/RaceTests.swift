@@ -200,6 +200,46 @@ struct RaceTests {
         #expect(scene.send(phone.register(), from: phoneA)[0].to == mainServer)
     }
 
+    @Test func `a removal under a number that the main registrar has seen gets another`() {
+        var phone = alice
+        let scene = Scene()
+        scene.register(&phone)
+        #expect(scene.send(phone.register(), from: phoneA).map(\.code) == [200])
+        func removal() -> Sent? {
+            var sent: Sent?
+            while sent == nil, scene.now < 2_000_000 {
+                sent = scene.advance(ms: 500).first { $0.socket == ownSocket }
+            }
+            return sent
+        }
+        let first = removal()
+        #expect(first?.first("Call-ID") == phone.callID && first?.first("CSeq") == "2 REGISTER")
+        if let first {
+            _ = scene.send(answer(first, 500, reason: "Old"), from: mainServer, socket: ownSocket)
+        }
+        let second = removal()
+        #expect(second?.first("Call-ID") != phone.callID)
+        #expect(second?.first("CSeq") == "1 REGISTER")
+    }
+
+    @Test func `an answer from before a restart counts once`() {
+        var phone = alice
+        let scene = Scene()
+        let old = scene.send(phone.register(), from: phoneA)[0]
+        _ = pass(scene, old)
+        scene.restart()
+        _ = pass(scene, old)
+        scene.now += 10
+        var moved = phone
+        moved.from = address("192.0.2.1:6000")
+        moved.callID = "call-3@phone"
+        scene.register(&moved)
+        scene.now += 10
+        _ = pass(scene, old)
+        scene.now += 10
+        #expect(scene.send(moved.register(), from: moved.from).map(\.code) == [200])
+    }
+
     @Test func `an answer that nobody remembers the request of makes no newer one stale`() {
         var phone = alice
         let scene = Scene()
