@@ -243,8 +243,10 @@ extension World {
                 let isLate =
                     request.incarnation < incarnation || now > request.firstMs + 32_000
                 if !isLate {
+                    // Of two that came in the same moment either may have been the first.
                     entry.acceptances.removeAll {
-                        $0.order <= confirmed && $0.atMs <= request.acceptedMs ?? now
+                        $0.order <= confirmed && $0.firstMs != request.firstMs
+                            && $0.atMs <= request.acceptedMs ?? now
                     }
                 }
                 (entry.promisedMs, entry.endMs) = (0, now)

@@ -61,6 +61,8 @@ final class Known {
         let order: Int
         let source: TransportAddress
         let callID: String
+        /// When midreg heard of the request, and the main registrar agreed.
+        let firstMs: UInt64
         let atMs: UInt64
     }
 
@@ -261,7 +263,8 @@ extension World {
             }
             entry.acceptances.append(
                 .init(
-                    order: request.order, source: request.source, callID: request.callID, atMs: now)
+                    order: request.order, source: request.source, callID: request.callID,
+                    firstMs: request.firstMs, atMs: now)
             )
             if number < request.mainURIs.count { entry.mainURI = request.mainURIs[number] }
             entry.paths = message.paths
