@@ -228,7 +228,14 @@ extension World {
             return
         }
         phones[number].registeredUntil = now + UInt64(seconds) * 1_000
-        plan(number, inMs: UInt64(seconds) * UInt64(phones[number].refreshPercent) * 10)
+        // Every fourth one is late while faults last: it comes back as its binding lapses.
+        let isLate = !isCalm && number % 4 == 3
+        let lateMs = UInt64((389 * number + 97 * open.sequence) % 1_500)
+        plan(
+            number,
+            inMs: isLate
+                ? UInt64(seconds) * 1_000 + lateMs
+                : UInt64(seconds) * UInt64(phones[number].refreshPercent) * 10)
     }
 
     // MARK: Whims
