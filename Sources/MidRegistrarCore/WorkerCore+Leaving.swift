@@ -78,7 +78,6 @@ extension WorkerCore {
         if !meansAll || table[place].callID == Binding.half(callID) {
             table[place].callID = Binding.half(callID)
             table[place].sequenceRelayed = index.sequenceNumber
-            table[place].lastHeard = now
         }
         bury(place, at: now, location: &location)
         counters.add(.bindingsRemoved)

@@ -107,7 +107,7 @@ public struct RefreshPolicy: Sendable {
         binding.state == .tombstone && Binding.half(refresh.callID) == binding.callID
             && refresh.sequence < binding.sequenceRelayed
             && binding.came(by: refresh.flow, overEdge: refresh.isByEdge)
-            && now.millisecondsSince(binding.lastHeard) < RegistrationLimits.transactionMs
+            && now.millisecondsSince(binding.arrival) < RegistrationLimits.transactionMs
     }
 
     /// Room for one whole failed round: 64·T1, and 5 % of the main lifetime if that is more.

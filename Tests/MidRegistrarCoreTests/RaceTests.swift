@@ -200,6 +200,21 @@ struct RaceTests {
         #expect(scene.send(phone.register(), from: phoneA)[0].to == mainServer)
     }
 
+    @Test func `a removal of our own makes no later request of its phone late`() {
+        var phone = alice
+        phone.sequence = 50
+        let scene = Scene()
+        scene.register(&phone)
+        var sent: Sent?
+        while sent == nil, scene.now < 2_000_000 {
+            sent = scene.advance(ms: 500).first { $0.socket == ownSocket }
+        }
+        if let sent { _ = scene.send(answer(sent), from: mainServer, socket: ownSocket) }
+        scene.now += 10
+        phone.sequence = 0
+        #expect(scene.send(phone.register(), from: phoneA)[0].to == mainServer)
+    }
+
     @Test func `a removal under a number that the main registrar has seen gets another`() {
         var phone = alice
         let scene = Scene()
