@@ -219,7 +219,7 @@ extension World {
                 // A copy was relayed with another lifetime when the store had come back.
                 || (storeWasBad && entry.lastAcceptedOrder != entry.lastConfirmedOrder)
                 || (isRelayed && request.incarnation < incarnation
-                    && heldMs + 32_000 >= untilMs)
+                    && max(heldMs, askedMs(request, contact.uri)) + 32_000 >= untilMs)
                 || (isRelayed && (entry.wasHit || entry.lastAcceptedOrder != request.order))
                 || (!isOwn && (entry.wasHit || entry.lastAcceptedOrder != entry.lastConfirmedOrder))
             if heldMs + roundingMs < untilMs, !isExcused {
@@ -229,6 +229,12 @@ extension World {
                     aor: request.aor)
             }
         }
+    }
+
+    /// Until when the main registrar held at least what a contact asked for, even if that is over.
+    private func askedMs(_ request: Asked, _ uri: String) -> UInt64 {
+        let seconds = request.contacts.first { $0.uri == uri }?.seconds ?? 0
+        return (request.acceptedMs ?? 0) + UInt64(seconds) * 1_000
     }
 
     /// The main registrar's agreement reaches the phone: it is a promise now.
@@ -405,9 +411,11 @@ extension World {
         if phone.wasRefused, case .refused = plan.ownRemovals { return }
         if phone.wasRefused, isInItsOwnWay(phone) { return }
         let entries = phone.uris.compactMap { find(phone.aor, $0) }
-        if phone.wasRefused, entries.contains(where: { $0.wasVolatile || $0.isForgotten }) {
-            return
+        // Nor what the main registrar agreed to in an answer that never came here.
+        let isExcused = entries.contains {
+            $0.wasVolatile || $0.isForgotten || $0.lastAcceptedOrder != $0.lastConfirmedOrder
         }
+        if phone.wasRefused, isExcused { return }
         guard phone.registeredUntil > now else {
             return broken(.live, "phone \(number) is not registered", aor: phone.aor)
         }
@@ -423,16 +431,18 @@ extension World {
         }
     }
 
-    /// The AOR's one contact is there by its earlier, higher CSeq, and others are reached by it: the
-    /// first of them that asks again ends that.
+    /// The one contact of several is there by its own earlier, higher CSeq, and others are reached by
+    /// it: the first of them that asks again ends that.
     private func isInItsOwnWay(_ phone: Phone) -> Bool {
-        guard plan.mode == .addressOfRecord || plan.mode == .flows else { return false }
+        let entries = phone.uris.compactMap { find(phone.aor, $0) }
         let isHeld = main.held[phone.aor].contains {
             $0.expiryMs > now && $0.callID == phone.callID && $0.sequence >= phone.sequence
         }
         return isHeld
-            && known.contains {
-                $0.aor == phone.aor && !phone.uris.contains($0.uri) && $0.promisedMs > now
+            && known.contains { other in
+                other.aor == phone.aor && !phone.uris.contains(other.uri) && other.promisedMs > now
+                    && (plan.mode == .addressOfRecord
+                        || entries.contains { isBehindSame(other, $0) })
             }
     }
 
