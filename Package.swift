@@ -132,6 +132,10 @@ let package = Package(
                 "StoreInMemory", "MidRegistrarCore", "Registration", "Forwarding", "Keys", "Bytes",
             ], path: "Tests/CoreScene", swiftSettings: checked),
         .testTarget(
+            name: "SIPTransactionTests",
+            dependencies: ["SIPTransaction", "SIPMessage", "Keys", "Bytes", "CMallocCount"],
+            swiftSettings: checked),
+        .testTarget(
             name: "MidRegistrarCoreTests",
             dependencies: [
                 "CoreScene", "StoreInMemory", "MidRegistrarCore", "Registration", "Forwarding",

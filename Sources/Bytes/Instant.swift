@@ -7,6 +7,9 @@ public struct Instant: Comparable, Hashable, BitwiseCopyable, Sendable {
 
     public init(milliseconds: UInt64) { self.milliseconds = milliseconds }
 
+    /// After every other moment: of a timer that is not set.
+    public static var never: Instant { Instant(milliseconds: .max) }
+
     public static func < (a: Instant, b: Instant) -> Bool {
         a.milliseconds < b.milliseconds
     }

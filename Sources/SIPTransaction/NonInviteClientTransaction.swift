@@ -1,13 +1,13 @@
 public import Bytes
 
-/// The client side of a transaction other than INVITE, over UDP (RFC 3261 §17.1.2), under simulated
-/// or real time: it says when to send and when it is over; bytes and sockets are the caller's.
+/// The client side of a transaction other than INVITE (RFC 3261 §17.1.2), under simulated or real
+/// time: it says when to send and when it is over; bytes and sockets are the caller's.
 public struct NonInviteClientTransaction: BitwiseCopyable, Sendable {
-    public enum State: UInt8, BitwiseCopyable, Sendable {
+    public enum State: UInt8, BitwiseCopyable, CaseIterable, Sendable {
         case trying, proceeding, completed, terminated
     }
 
-    public enum Event: Sendable {
+    public enum Event: Equatable, Sendable {
         case provisional, final, timerE, timerF, timerK
     }
 
@@ -23,20 +23,20 @@ public struct NonInviteClientTransaction: BitwiseCopyable, Sendable {
         case end
     }
 
-    public static let t1Ms: UInt64 = 500
-    public static let t2Ms: UInt64 = 4_000
-    public static let t4Ms: UInt64 = 5_000
-
     public private(set) var state = State.trying
+    private let isReliable: Bool
     private var timerE: Instant
-    private var intervalMs = Self.t1Ms
+    private var intervalMs = TransactionTimers.t1Ms
     private var timerF: Instant
-    private var timerK = Instant(milliseconds: .max)
+    private var timerK = Instant.never
 
     /// A transaction whose request is sent at `now`.
-    public init(now: Instant) {
-        timerE = now.advanced(byMilliseconds: Self.t1Ms)
-        timerF = now.advanced(byMilliseconds: 64 * Self.t1Ms)
+    ///
+    /// - Parameter isReliable: whether it is sent over a stream: no copies, and none are waited for.
+    public init(now: Instant, isReliable: Bool = false) {
+        self.isReliable = isReliable
+        timerE = isReliable ? .never : now.advanced(byMilliseconds: TransactionTimers.t1Ms)
+        timerF = now.advanced(byMilliseconds: TransactionTimers.timeoutMs)
     }
 
     /// When ``fire(at:)`` is to be called next.
@@ -44,11 +44,11 @@ public struct NonInviteClientTransaction: BitwiseCopyable, Sendable {
         switch state {
         case .trying, .proceeding: min(timerE, timerF)
         case .completed: timerK
-        case .terminated: Instant(milliseconds: .max)
+        case .terminated: .never
         }
     }
 
-    /// Lets the timers that are due do their work.
+    /// Lets one timer that is due do its work.
     public mutating func fire(at now: Instant) -> Action {
         switch state {
         case .trying, .proceeding:
@@ -69,14 +69,14 @@ public struct NonInviteClientTransaction: BitwiseCopyable, Sendable {
         case (.proceeding, .provisional): return .nothing
         case (.trying, .final), (.proceeding, .final):
             state = .completed
-            timerK = now.advanced(byMilliseconds: Self.t4Ms)
+            timerK = isReliable ? now : now.advanced(byMilliseconds: TransactionTimers.t4Ms)
             return .deliver
         case (.trying, .timerE):
-            intervalMs = min(intervalMs * 2, Self.t2Ms)
+            intervalMs = min(intervalMs * 2, TransactionTimers.t2Ms)
             timerE = now.advanced(byMilliseconds: intervalMs)
             return .send
         case (.proceeding, .timerE):
-            timerE = now.advanced(byMilliseconds: Self.t2Ms)
+            timerE = now.advanced(byMilliseconds: TransactionTimers.t2Ms)
             return .send
         case (.trying, .timerF), (.proceeding, .timerF):
             state = .terminated

@@ -73,4 +73,27 @@ struct NonInviteClientTransactionTests {
         }
         #expect(sent == [500, 4_500, 8_500])
     }
+
+    @Test func `over a stream sends nothing, gives up after 32 s and ends with its response`() {
+        var machine = Machine(now: at(0), isReliable: true)
+        #expect(
+            happenings(until: 200_000, machine.nextTimer, { machine.fire(at: $0) }) {
+                machine.nextTimer
+            } == ["32000 timeOut"])
+        machine = Machine(now: at(0), isReliable: true)
+        _ = machine.receive(.provisional, at: at(100))
+        #expect(machine.nextTimer == at(32_000))
+        #expect(machine.receive(.final, at: at(200)) == .deliver)
+        #expect(machine.nextTimer == at(200))
+        #expect(machine.fire(at: at(200)) == .end)
+    }
+
+    @Test func `over UDP absorbs copies of the response for 5 s`() {
+        var machine = Machine(now: at(0))
+        _ = machine.receive(.final, at: at(200))
+        #expect(machine.nextTimer == at(5_200))
+        #expect(machine.fire(at: at(5_199)) == .nothing)
+        #expect(machine.fire(at: at(5_200)) == .end)
+        #expect(machine.nextTimer == .never)
+    }
 }
