@@ -24,14 +24,17 @@ internal import Glibc
 
     deinit { unsafe free(base) }
 
+    /// One element, in place: who reads or changes a part of it does not copy the rest.
     public subscript(index: Int) -> Element {
-        get {
+        unsafeAddress {
             precondition(index >= 0 && index < count, "the index lies inside")
-            return unsafe base[index]
+            // SAFETY: the check above; the element is borrowed no longer than the buffer.
+            return unsafe UnsafePointer(base + index)
         }
-        set {
+        unsafeMutableAddress {
             precondition(index >= 0 && index < count, "the index lies inside")
-            unsafe base[index] = newValue
+            // SAFETY: as above.
+            return unsafe base + index
         }
     }
 
