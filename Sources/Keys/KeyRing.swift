@@ -18,6 +18,7 @@ public struct KeyRing: Sendable {
     public let gruuMask: HashKey
     public let gruuCheck: HashKey
     public let clientNonce: HashKey
+    public let transaction: HashKey
 
     /// - Precondition: `secret` has ``secretBytes`` bytes.
     public init(secret: Span<UInt8>, identifier: UInt8 = 0) {
@@ -41,6 +42,7 @@ public struct KeyRing: Sendable {
         gruuMask = derive(7)
         gruuCheck = derive(8)
         clientNonce = derive(9)
+        transaction = derive(10)
     }
 }
 

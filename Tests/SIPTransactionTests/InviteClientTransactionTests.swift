@@ -149,7 +149,8 @@ struct InviteClientTransactionTests {
     }
 
     @Test func `a cancelled branch has 32 s, whatever provisional responses come`() {
-        var machine = machine(in: .proceeding)
+        var machine = Machine(now: at(0), timerCMs: 15_000)
+        _ = machine.receive(.provisional(is100: true), at: at(0))
         machine.noteCancelled(at: at(10_000))
         #expect(machine.receive(.provisional(is100: false), at: at(20_000)) == .deliver)
         #expect(machine.nextTimer == at(42_000))
