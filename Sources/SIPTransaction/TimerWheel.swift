@@ -4,8 +4,8 @@ public import Bytes
 /// step takes the same time however many items there are. All memory is taken at start.
 ///
 /// An item never comes early, and late by less than ``tickMs``. What lies further ahead than the
-/// wheel is long is passed over once a round. Items of one tick come in the order in which they were
-/// scheduled, except behind a gap of a whole round.
+/// wheel is long is passed over once a round. Items come tick by tick, those of one tick in the order
+/// in which they were scheduled.
 public struct TimerWheel: ~Copyable, Sendable {
     /// Milliseconds between two steps of the wheel.
     public static let tickMs: UInt64 = 10
@@ -108,24 +108,20 @@ public struct TimerWheel: ~Copyable, Sendable {
 
     private mutating func advance(to target: UInt64) {
         guard target > current else { return }
-        // Behind a whole round every place has been passed.
-        let passesAll = target - current >= Self.ticksPerRound
-        let last = passesAll ? current + Self.ticksPerRound : target
-        while let distance = distanceToOccupied, current + distance <= last {
+        while let distance = distanceToOccupied, current + distance <= target {
             current += distance
-            collect(upTo: passesAll ? target : current)
-            if current == last { break }
+            collect()
         }
         current = target
     }
 
-    /// Moves the items at the current place whose tick has come to those that are due.
-    private mutating func collect(upTo tick: UInt64) {
+    /// Moves the items of the current tick to those that are due; those of later rounds stay.
+    private mutating func collect() {
         let ring = UInt32(current % Self.ticksPerRound) + 1
         var item = nodes[Int(ring)].next
         while item != ring {
             let next = nodes[Int(item)].next
-            if nodes[Int(item)].tick <= tick {
+            if nodes[Int(item)].tick == current {
                 unlink(item)
                 link(item, before: Self.dueNode)
             }
