@@ -31,8 +31,7 @@ public struct BytePool: ~Copyable, Sendable {
     public static let messageBytesMax = 65_535
     /// The unit of all sizes.
     private static let unitBytes = 512
-    /// Holds four of the largest blocks, and as many of the others without a rest but the fifth's
-    /// and sixth's.
+    /// Holds four of the largest blocks, and leaves little or no rest with blocks of another size.
     private static let chunkUnits = 516
     public static let chunkBytes = chunkUnits * unitBytes
     /// The units of a block: 512, 1,024, 1,536, 2,048, 4,096, 16,384 and 66,048 bytes.
@@ -136,7 +135,8 @@ public struct BytePool: ~Copyable, Sendable {
         count -= 1
         bytesUsed -= Self.units(ofSize: Int(chunks[number].size)) * Self.unitBytes
         if chunks[number].live == 0 {
-            if !wasFull { unlink(number) }
+            // It had room before, for it has more blocks than this one.
+            unlink(number)
             chunks[number].next = unusedHead
             unusedHead = UInt32(number) + 1
         } else if wasFull {

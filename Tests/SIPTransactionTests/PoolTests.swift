@@ -238,6 +238,29 @@ struct BytePoolTests {
         #expect(largest == 12)
     }
 
+    @Test(arguments: 1...10 as ClosedRange<UInt64>)
+    func `of one size refuses none while a block is free`(seed: UInt64) {
+        var chance = Chance(seed: seed)
+        // Four to a chunk.
+        let text = message(17_000, seed)
+        var pool = BytePool(bytesMax: 8 * BytePool.chunkBytes)
+        var live: [BytesHandle] = []
+        var wrong: [Int] = []
+        for step in 0..<3_000 {
+            if chance.below(10) < (step / 200 % 2 == 0 ? 7 : 3) {
+                let handle = pool.store(text.span)
+                if (handle == nil) != (live.count == 32) { wrong.append(step) }
+                if let handle {
+                    if live.contains(handle) { wrong.append(step) }
+                    live.append(handle)
+                }
+            } else if !live.isEmpty {
+                pool.release(live.remove(at: chance.below(live.count)))
+            }
+        }
+        #expect(wrong.isEmpty)
+    }
+
     @Test func `takes no memory once it is there`() throws {
         var pool = BytePool(bytesMax: 1 << 20)
         let text = message(1_200, 1)

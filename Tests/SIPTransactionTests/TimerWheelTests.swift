@@ -75,6 +75,15 @@ struct TimerWheelTests {
         #expect(popAll(&wheel, at: 200) == [2])
     }
 
+    @Test func `does not turn back`() {
+        var wheel = TimerWheel(capacity: 1, now: at(1_000))
+        #expect(popAll(&wheel, at: 2_000) == [])
+        #expect(popAll(&wheel, at: 500) == [])
+        wheel.schedule(0, at: at(1_500))
+        #expect(wheel.nextDue == at(2_000))
+        #expect(popAll(&wheel, at: 2_000) == [0])
+    }
+
     @Test func `one tick's items come in the order they were scheduled`() {
         var wheel = TimerWheel(capacity: 8, now: at(0))
         for slot in [3, 1, 7, 0] as [UInt32] { wheel.schedule(slot, at: at(95)) }
