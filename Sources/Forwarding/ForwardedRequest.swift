@@ -69,9 +69,19 @@ public enum ForwardedResponse {
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, top: ViaValue,
         _ outbox: inout Outbox
     ) {
+        guard index.has(.via) else { return }
+        var copy = EditedCopy(from: index.startLine.start)
+        dropTopVia(bytes, index, top, &copy, &outbox)
+        let end = index.body.isEmpty ? index.headerEnd.end : index.body.end
+        copy.keep(upTo: end, bytes, &outbox)
+    }
+
+    static func dropTopVia(
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ top: ViaValue,
+        _ copy: inout EditedCopy, _ outbox: inout Outbox
+    ) {
         guard let first = index.first(.via) else { return }
         let field = index[first]
-        var copy = EditedCopy(from: index.startLine.start)
         if top.isFollowed {
             let comma = bytes.skipSpace(from: top.whole.end, to: field.value.end)
             let next = bytes.skipSpace(from: comma + 1, to: field.value.end)
@@ -79,8 +89,6 @@ public enum ForwardedResponse {
         } else {
             copy.drop(field.line, bytes, &outbox)
         }
-        let end = index.body.isEmpty ? index.headerEnd.end : index.body.end
-        copy.keep(upTo: end, bytes, &outbox)
     }
 }
 
