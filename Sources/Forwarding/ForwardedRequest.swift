@@ -9,6 +9,8 @@ public struct ForwardedRequest: Sendable {
     public var source: TransportAddress
     /// Says where the request came from; what a phone wrote under its name stays behind.
     public var sourceHeader: SourceHeader?
+    /// The branch's share of Max-Breadth, in place of what came (RFC 5393 §5.3.3); `nil` leaves it.
+    public var maxBreadth: UInt32?
 
     public init(source: TransportAddress) { self.source = source }
 
@@ -41,6 +43,7 @@ public struct ForwardedRequest: Sendable {
         var isTopRoute = true
         if !index.has(.maxForwards) { outbox.write("Max-Forwards: 70\r\n") }
         sourceHeader?.write(source, &outbox)
+        if let maxBreadth { MaxBreadth.write(maxBreadth, &outbox) }
         var number = 0
         while number < index.count {
             let field = index[number]
@@ -55,6 +58,7 @@ public struct ForwardedRequest: Sendable {
                 TopRoute.writeRest(bytes, of: field, &outbox)
             default:
                 if let sourceHeader, sourceHeader.isNamed(bytes, by: field) { break }
+                if maxBreadth != nil, MaxBreadth.isIn(field, bytes) { break }
                 outbox.write(bytes, field.line)
             }
         }

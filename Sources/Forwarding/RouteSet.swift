@@ -1,0 +1,33 @@
+public import Bytes
+public import SIPMessage
+
+/// The way to a binding that was registered over edges: its whole Path, which becomes the Route of
+/// what is sent there (RFC 3327 §5.3), before the Routes that came. The next hop is its first URI.
+public enum RouteSet {
+    /// Writes one Route field.
+    ///
+    /// - Parameter path: the value of a Path field, one or several addresses with commas.
+    public static func write(
+        _ bytes: Span<UInt8>, path: ByteRange, _ outbox: inout Outbox
+    ) {
+        guard !path.isEmpty else { return }
+        outbox.write("Route: ")
+        outbox.write(bytes, path)
+        outbox.write("\r\n")
+    }
+
+    /// The URI the request is sent to.
+    ///
+    /// - Throws: a ``SIPParseError`` where it cannot be read; `.uri` at one that is neither SIP nor
+    ///   SIPS, or that has no `lr`: a strict router wants another request (RFC 3261 §16.6 step 6).
+    public static func nextHop(
+        _ bytes: Span<UInt8>, path: ByteRange
+    ) throws(SIPParseError) -> SIPURI {
+        let first = try NameAddress(bytes, from: path.start, to: path.end)
+        let uri = try SIPURI(bytes, first.uri)
+        guard uri.scheme != .other, bytes.parameter("lr", in: uri.parameters) != nil else {
+            throw SIPParseError(.uri, at: uri.whole.start)
+        }
+        return uri
+    }
+}
