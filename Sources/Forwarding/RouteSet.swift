@@ -25,7 +25,8 @@ public enum RouteSet {
     ) throws(SIPParseError) -> SIPURI {
         let first = try NameAddress(bytes, from: path.start, to: path.end)
         let uri = try SIPURI(bytes, first.uri)
-        guard uri.scheme != .other, bytes.parameter("lr", in: uri.parameters) != nil else {
+        // Of another scheme no parameters are read.
+        guard bytes.parameter("lr", in: uri.parameters) != nil else {
             throw SIPParseError(.uri, at: uri.whole.start)
         }
         return uri
