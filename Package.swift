@@ -118,8 +118,8 @@ let package = Package(
             dependencies: ["Migration", "Registration", "SIPMessage", "Keys", "Bytes"],
             swiftSettings: checked),
         .testTarget(
-            name: "ForwardingTests", dependencies: ["Forwarding", "SIPMessage", "Bytes"],
-            swiftSettings: checked),
+            name: "ForwardingTests",
+            dependencies: ["Forwarding", "SIPMessage", "Keys", "Bytes"], swiftSettings: checked),
         // The location service without a disk, for all tests that play a worker; optimised in every
         // build like what plays it most.
         .target(

@@ -19,6 +19,7 @@ public struct KeyRing: Sendable {
     public let gruuCheck: HashKey
     public let clientNonce: HashKey
     public let transaction: HashKey
+    public let loop: HashKey
 
     /// - Precondition: `secret` has ``secretBytes`` bytes.
     public init(secret: Span<UInt8>, identifier: UInt8 = 0) {
@@ -43,6 +44,7 @@ public struct KeyRing: Sendable {
         gruuCheck = derive(8)
         clientNonce = derive(9)
         transaction = derive(10)
+        loop = derive(11)
     }
 }
 

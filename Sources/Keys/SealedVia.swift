@@ -20,6 +20,11 @@ public struct SealedVia: Sendable {
         case ping = 5
         /// A request of our own that asks how the main registrar is; no body.
         case probe = 6
+        /// A request that was passed on with state, which may have been forked; the body says what
+        /// it was routed by.
+        case branch = 7
+
+        var hasBody: Bool { self == .register || self == .request || self == .branch }
     }
 
     public static let cookie: StaticString = "z9hG4bK"
@@ -44,7 +49,7 @@ public struct SealedVia: Sendable {
         scratch.append(UInt8(truncatingIfNeeded: steering.value))
         scratch.append(two: UInt16(truncatingIfNeeded: steering.value >> 8))
         scratch.append(eight: transaction)
-        if kind == .register || kind == .request { scratch.append(body.span) }
+        if kind.hasBody { scratch.append(body.span) }
         let check = Self.check(scratch.span, keys)
         scratch.put(eight: check, at: 0)
         outbox.write(cookie)

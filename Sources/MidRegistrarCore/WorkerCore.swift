@@ -221,6 +221,8 @@ public struct WorkerCore: ~Copyable {
         case .probe:
             receiveProbeAnswer(
                 bytes, seal, from: source, now: now, location: &location, outbox: &outbox)
+        // Nothing is sent with such a branch yet, so this is an answer to none of ours.
+        case .branch: counters.add(.droppedSealBroken)
         }
         return .done
     }
