@@ -126,15 +126,22 @@ public struct TargetSet: ~Copyable {
         precondition(
             parent >= 0 && parent < count && targets[parent].state == .started,
             "who redirects was asked")
-        if SIPURI.equivalent(uri, in: bytes, requestURI, in: uris.span) { return .itself }
-        for number in 0..<count
-        where SIPURI.equivalent(uri, in: bytes, targets[number].uri, in: uris.span) {
-            return .known
-        }
+        if let place = place(of: bytes, uri) { return place }
         let added = append(
             bytes, uri, q, payload, depth: targets[parent].depth + 1, chain: UInt16(parent + 1))
         if case .added = added { followedCount += 1 }
         return added
+    }
+
+    /// Whether a URI is equivalent to one in the set.
+    public func has(_ bytes: Span<UInt8>, _ uri: SIPURI) -> Bool { place(of: bytes, uri) == .known }
+
+    private func place(of bytes: Span<UInt8>, _ uri: SIPURI) -> Addition? {
+        for number in 0..<count
+        where SIPURI.equivalent(uri, in: bytes, targets[number].uri, in: uris.span) {
+            return .known
+        }
+        return SIPURI.equivalent(uri, in: bytes, requestURI, in: uris.span) ? .itself : nil
     }
 
     private mutating func append(

@@ -56,6 +56,14 @@ struct LoopPartTests {
         #expect(try part(old, new) == part())
     }
 
+    @Test func `no byte may move from one part to the next`() throws {
+        let moved = Self.base.replacing("sip:a@x.test", with: "sip:a@x.tes")
+            .replacing("Call-ID: c", with: "Call-ID: tc")
+        let sample = try Sample(moved)
+        let other = LoopPart(sample.bytes.span, sample.index, also: 0, under: Self.keys)
+        #expect(try other != part())
+    }
+
     @Test func `the source, the element and the key change it`() throws {
         #expect(try part(also: 1) != part(also: 0))
         #expect(try part(keys: Self.others) != part())
@@ -87,6 +95,7 @@ struct LoopPartTests {
         #expect(try find(stranger) == .none)
         #expect(try find(via(same)) == .loop)
         #expect(try find(stranger + stranger + via(same)) == .loop)
+        #expect(try find(stranger + "X: y\n" + via(same)) == .loop)
         #expect(try find(via(other)) == .spiral)
         #expect(try find(via(other) + stranger) == .spiral)
         #expect(try find(via(other) + stranger + via(same)) == .loop)
