@@ -39,6 +39,22 @@ public struct ForwardedRequest: Sendable {
     public func writeRest(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ outbox: inout Outbox
     ) {
+        writeFields(bytes, index, &outbox)
+        Self.writeEnd(bytes, index, &outbox)
+    }
+
+    /// Writes the empty line and the body.
+    public static func writeEnd(
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ outbox: inout Outbox
+    ) {
+        outbox.write(bytes, index.headerEnd)
+        outbox.write(bytes, index.body)
+    }
+
+    /// Writes the fields behind our Via and Record-Route, for whoever has more to put behind them.
+    public func writeFields(
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ outbox: inout Outbox
+    ) {
         var isTopVia = true
         var isTopRoute = true
         if !index.has(.maxForwards) { outbox.write("Max-Forwards: 70\r\n") }
@@ -62,8 +78,6 @@ public struct ForwardedRequest: Sendable {
                 outbox.write(bytes, field.line)
             }
         }
-        outbox.write(bytes, index.headerEnd)
-        outbox.write(bytes, index.body)
     }
 }
 
