@@ -19,11 +19,13 @@ public struct RedirectTargets: ~Copyable {
         var q: UInt16
         var field: UInt16
         var fate: ContactFate
+        var mapping: Target.Mapping
     }
 
     private var contacts = RigidBuffer<Contact>(
         count: contactsMax,
-        zeroed: Contact(whole: .none, uri: .nothing, q: 0, field: 0, fate: .unread))
+        zeroed: Contact(
+            whole: .none, uri: .nothing, q: 0, field: 0, fate: .unread, mapping: .unsaid))
     /// How many contacts the response has; 0 if they cannot all be read.
     public private(set) var count = 0
 
@@ -71,7 +73,9 @@ public struct RedirectTargets: ~Copyable {
             }
             if fate == .followed {
                 let added = targets.follow(
-                    bytes, uri, q: contacts[number].q, payload: payload, from: parent)
+                    bytes, uri, q: contacts[number].q, payload: payload, from: parent,
+                    status: UInt16(truncatingIfNeeded: index.statusCode),
+                    contacts[number].mapping)
                 switch added {
                 case .added: followed += 1
                 case .known: fate = .known
@@ -112,10 +116,16 @@ public struct RedirectTargets: ~Copyable {
             }
             contacts[found] = Contact(
                 whole: element.whole, uri: try SIPURI(bytes, element.uri), q: q.thousandths,
-                field: UInt16(truncatingIfNeeded: cursor.lastField), fate: .unread)
+                field: UInt16(truncatingIfNeeded: cursor.lastField), fate: .unread,
+                mapping: Self.mapping(bytes, element))
             found += 1
         }
         return found
+    }
+
+    private static func mapping(_ bytes: Span<UInt8>, _ contact: NameAddress) -> Target.Mapping {
+        if bytes.parameter("rc", in: contact.parameters) != nil { return .sameUser }
+        return bytes.parameter("mp", in: contact.parameters) != nil ? .otherUser : .unsaid
     }
 
     /// The undecided contact with the highest `q`, of equals the first.

@@ -3,6 +3,15 @@ public import SIPMessage
 
 /// One place a request is to be tried at.
 public struct Target: BitwiseCopyable, Sendable {
+    /// How a target came of the one that was redirected, as its Contact says (RFC 7044 §10.4).
+    public enum Mapping: UInt8, BitwiseCopyable, Sendable {
+        case unsaid
+        /// Another contact of the same user: `rc`.
+        case sameUser
+        /// Another user: `mp`.
+        case otherUser
+    }
+
     enum State: UInt8, BitwiseCopyable { case waiting, due, started, finished }
 
     /// Its parts, in ``TargetSet/bytes``.
@@ -13,13 +22,18 @@ public struct Target: BitwiseCopyable, Sendable {
     public let q: UInt16
     /// How many redirects led to it; 0 for a binding.
     public let depth: UInt16
+    /// The status of the 3xx that named it; 0 for a binding.
+    public let status: UInt16
+    /// What that 3xx says of its user.
+    public let mapping: Mapping
     /// 0 for those of the location service, else one more than the number of the target whose 3xx
     /// named it.
     let chain: UInt16
     var state = State.waiting
 
     static var nothing: Target {
-        Target(uri: .nothing, payload: 0, q: 0, depth: 0, chain: 0)
+        Target(
+            uri: .nothing, payload: 0, q: 0, depth: 0, status: 0, mapping: .unsaid, chain: 0)
     }
 }
 
@@ -115,20 +129,22 @@ public struct TargetSet: ~Copyable {
         for number in 0..<count where targets[number].chain == 0 {
             if targets[number].payload == payload { return .known }
         }
-        return append(bytes, uri, q, payload, depth: 0, chain: 0)
+        return append(bytes, uri, q, payload, depth: 0, status: 0, .unsaid, chain: 0)
     }
 
     /// Adds a contact of the 3xx that `parent` answered, before the end of `parent` is told. No URI
     /// is tried that is equivalent to one that was (§16.5), a binding's included.
     public mutating func follow(
-        _ bytes: Span<UInt8>, _ uri: SIPURI, q: UInt16, payload: UInt64, from parent: Int
+        _ bytes: Span<UInt8>, _ uri: SIPURI, q: UInt16, payload: UInt64, from parent: Int,
+        status: UInt16, _ mapping: Target.Mapping
     ) -> Addition {
         precondition(
             parent >= 0 && parent < count && targets[parent].state == .started,
             "who redirects was asked")
         if let place = place(of: bytes, uri) { return place }
         let added = append(
-            bytes, uri, q, payload, depth: targets[parent].depth + 1, chain: UInt16(parent + 1))
+            bytes, uri, q, payload, depth: targets[parent].depth + 1,
+            status: status, mapping, chain: UInt16(parent + 1))
         if case .added = added { followedCount += 1 }
         return added
     }
@@ -146,12 +162,14 @@ public struct TargetSet: ~Copyable {
 
     private mutating func append(
         _ bytes: Span<UInt8>, _ uri: SIPURI, _ q: UInt16, _ payload: UInt64, depth: UInt16,
-        chain: UInt16
+        status: UInt16, _ mapping: Target.Mapping, chain: UInt16
     ) -> Addition {
         precondition(q <= 1_000, "a preference is at most 1")
         guard !isStopped else { return .stopped }
         guard count < targets.count, let kept = keep(bytes, uri) else { return .full }
-        targets[count] = Target(uri: kept, payload: payload, q: q, depth: depth, chain: chain)
+        targets[count] = Target(
+            uri: kept, payload: payload, q: q, depth: depth, status: status, mapping: mapping,
+            chain: chain)
         count += 1
         return .added(count - 1)
     }
@@ -199,6 +217,12 @@ public struct TargetSet: ~Copyable {
         for number in 0..<count where targets[number].state < .started {
             targets[number].state = .finished
         }
+    }
+
+    /// The number of the target whose 3xx named this one; `nil` for a binding.
+    public func parent(of number: Int) -> Int? {
+        precondition(number >= 0 && number < count, "the target is there")
+        return targets[number].chain > 0 ? Int(targets[number].chain) - 1 : nil
     }
 
     /// Whether all that was to be tried has ended.

@@ -114,6 +114,30 @@ struct RedirectTargetsTests {
         #expect(trial.set[4].depth == 2)
     }
 
+    @Test func `taking out what was tried, whatever the limits`() throws {
+        var trial = try Trial()
+        trial.policy.perBranchMax = 1
+        try trial.follow(
+            "Contact: <sip:c@x.test>, <sip:b@192.0.2.1>;q=0.1, <sip:d@x.test>;q=0.2\n")
+        #expect(trial.count(.known) == 1)
+        #expect(trial.count(.tooMany) == 1)
+        #expect(trial.remaining == Self.response("Contact: <sip:d@x.test>;q=0.2\n"))
+    }
+
+    @Test(
+        arguments: [
+            ("", .unsaid), (";rc=1.1", .sameUser), (";q=1;MP=1", .otherUser), (";np=1", .unsaid),
+        ] as [(String, Target.Mapping)])
+    func `noting what it says of the user`(parameter: String, mapping: Target.Mapping) throws {
+        var trial = try Trial()
+        try trial.follow("Contact: <sip:c@x.test>\(parameter)\n", status: 301)
+        let target = trial.set[1]
+        #expect(target.mapping == mapping)
+        #expect(target.status == 301)
+        #expect(trial.set.parent(of: 1) == 0)
+        #expect(trial.set.parent(of: 0) == nil)
+    }
+
     @Test(arguments: [(0, 0, ContactFate.tooDeep), (1, 1, .followed), (5, 1, .followed)])
     func `up to a depth`(depthMax: Int, followed: Int, fate: ContactFate) throws {
         var trial = try Trial()

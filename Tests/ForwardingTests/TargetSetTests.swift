@@ -227,7 +227,8 @@ private struct Trial: ~Copyable {
     ) throws -> TargetSet.Addition {
         let bytes = Array(("<" + uri + ">").utf8)
         let uri = try SIPURI(bytes.span, ByteRange(1, bytes.count - 1))
-        return set.follow(bytes.span, uri, q: q, payload: payload, from: parent)
+        return set.follow(
+            bytes.span, uri, q: q, payload: payload, from: parent, status: 302, .unsaid)
     }
 
     mutating func add(_ name: String, q: UInt16) throws {
