@@ -119,7 +119,8 @@ let package = Package(
             swiftSettings: checked),
         .testTarget(
             name: "ForwardingTests",
-            dependencies: ["Forwarding", "SIPMessage", "Keys", "Bytes"], swiftSettings: checked),
+            dependencies: ["Forwarding", "SIPMessage", "Keys", "Bytes", "CMallocCount"],
+            swiftSettings: checked),
         // The location service without a disk, for all tests that play a worker; optimised in every
         // build like what plays it most.
         .target(

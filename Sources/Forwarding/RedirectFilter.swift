@@ -74,16 +74,23 @@ public struct RedirectFilter: Sendable {
     /// it says as `tcp` or not at all (RFC 3261 §26.2.2).
     private static func uses(_ name: [UInt8], _ bytes: Span<UInt8>, _ uri: SIPURI) -> Bool {
         let given = bytes.parameter("transport", in: uri.parameters) ?? .none
-        let isSecure = uri.scheme == .sips
-        if given.isEmpty || isSecure && bytes.spellsIgnoringCase("tcp", in: given) {
-            return name == (isSecure ? Array("tls".utf8) : Array("udp".utf8))
+        if uri.scheme == .sips {
+            if given.isEmpty || bytes.spellsIgnoringCase("tcp", in: given) {
+                return isSame(name, "tls")
+            }
+            if bytes.spellsIgnoringCase("ws", in: given) { return isSame(name, "wss") }
+        } else if given.isEmpty {
+            return isSame(name, "udp")
         }
-        if isSecure, bytes.spellsIgnoringCase("ws", in: given) { return name == Array("wss".utf8) }
         guard given.count == name.count else { return false }
         for at in 0..<given.count where bytes[given.start + at].lowercased != name[at] {
             return false
         }
         return true
+    }
+
+    private static func isSame(_ name: [UInt8], _ text: StaticString) -> Bool {
+        name.span.spells(text, in: ByteRange(0, name.count))
     }
 
     /// Compares with escapes resolved: `%31` is a `1` to whoever is called (§19.1.4).

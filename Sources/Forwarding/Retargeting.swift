@@ -116,15 +116,17 @@ public struct HistoryInfo: BitwiseCopyable, Sendable {
             outbox.write(request, index.requestURI)
             outbox.write(">;index=1\r\n")
         }
-        for depth in 0...targets[number].depth {
-            var at = number
+        var depth: UInt16 = 0
+        while depth <= targets[number].depth {
             // Up to the one of this depth, and the one below it, which says how it ended.
+            var at = number
             var below: Int?
             while targets[at].depth > depth, let parent = targets.parent(of: at) {
                 below = at
                 at = parent
             }
             write(request, at, endedFor: below, of: targets, &outbox)
+            depth += 1
         }
     }
 
