@@ -82,7 +82,7 @@ struct RetargetingTests {
     }
 
     @Test(arguments: [
-        ("History-Info: <sip:b@x.test>;index=1.1.2\n", "1.1.2"),
+        ("History-Info: <sip:b@x.test>;index=1.1.2\nX: <sip:b@x.test>;index=9\n", "1.1.2"),
         (
             "history-info: <sip:a@x.test>;index=1, \"B\" <sip:b@x.test?Reason=SIP>;foo;index=1.1\n",
             "1.1"

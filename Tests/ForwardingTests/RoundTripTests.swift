@@ -84,8 +84,92 @@ struct RoundTripTests {
         #expect(taken > 20_000)
     }
 
+    static let moved = """
+        SIP/2.0 302 Moved
+        Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKours, SIP/2.0/UDP h;branch=z9hG4bKa
+        From: <sip:carol@chicago.test>;tag=19
+        To: <sip:alice@example.test>;tag=2
+        Call-ID: a84b4c
+        CSeq: 314 INVITE
+        Contact: "A, b" <sip:a@x.test>;q=0.7,<tel:1>
+        m: <sip:c@x.test;transport=tcp>
+        Content-Length: 0
+
+
+        """
+
+    @Test func `what is left of a 3xx, with each byte in each place`() throws {
+        let original = bytes(Self.moved)
+        var trip = RedirectTrip()
+        var outbox = Outbox(bytesMax: 4_096, messagesMax: 1)
+        var taken = 0
+        for at in original.indices {
+            var changed = original
+            for byte in UInt8.min...UInt8.max {
+                changed[at] = byte
+                guard trip.follow(changed, &outbox) else { continue }
+                taken += 1
+                let wrong = trip.difference(outbox.open)
+                try #require(wrong == nil, "\(wrong ?? "") with \(byte) at \(at)")
+            }
+        }
+        #expect(taken > 20_000)
+    }
+
     private func bytes(_ text: String) -> [UInt8] {
         Array(text.replacing("\n", with: "\r\n").utf8)
+    }
+}
+
+/// A 3xx that is followed, and what was written of it.
+private struct RedirectTrip: ~Copyable {
+    private var index = MessageIndex()
+    private var redirect = RedirectTargets()
+    private var set = TargetSet(targetsMax: 8, bytesMax: 4_096)
+    private let policy = RedirectPolicy()
+    private var contacts = 0
+    private static let target = Array("sip:b@192.0.2.1".utf8)
+
+    /// `false` if the response is refused.
+    mutating func follow(_ bytes: [UInt8], _ outbox: inout Outbox) -> Bool {
+        let span = bytes.span
+        let target = Self.target
+        guard MessageParser().parse(span, length: span.count, into: &index) == .message,
+            !index.isRequest,
+            let uri = try? SIPURI(target.span, ByteRange(0, target.count))
+        else { return false }
+        set.begin(target.span, requestURI: uri, .byQ)
+        _ = set.add(target.span, uri, q: 1_000, payload: 0)
+        _ = set.openGroup()
+        _ = set.startNext()
+        redirect.follow(
+            span, index, policy: policy, isSecure: false, from: 0, payload: 1, into: &set)
+        outbox.clear()
+        outbox.begin()
+        redirect.writeRemaining(span, index, &outbox)
+        contacts = index.count
+        return true
+    }
+
+    /// What is wrong with what was written: it must be read again, and followed again give nothing
+    /// new.
+    mutating func difference(_ new: Span<UInt8>) -> String? {
+        let before = (
+            count: redirect.count,
+            gone: redirect.count(of: .followed) + redirect.count(of: .known)
+        )
+        let targets = set.count
+        guard MessageParser().parse(new, length: new.count, into: &index) == .message else {
+            return "it is not taken"
+        }
+        guard before.count > 0 else {
+            return targets == 1 && index.count == contacts ? nil : "it was followed unread"
+        }
+        guard targets == 1 + redirect.count(of: .followed) else { return "another target" }
+        redirect.follow(
+            new, index, policy: policy, isSecure: false, from: 0, payload: 1, into: &set)
+        guard redirect.count == before.count - before.gone else { return "other contacts" }
+        return set.count == targets ? nil : "it is followed twice"
     }
 }
 
