@@ -111,7 +111,8 @@ extension Player {
                 variables[name] = first
                 return
             }
-            guard let match = try Regex(pattern).firstMatch(in: first) else {
+            let matches = try found.compactMap { try Regex(pattern).firstMatch(in: $0) }
+            guard let match = matches.first else {
                 throw fail("which does not match /\(pattern)/")
             }
             let part = match.output.count > 1 ? match.output[1] : match.output[0]
