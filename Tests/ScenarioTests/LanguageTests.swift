@@ -161,6 +161,66 @@ struct LanguageTests {
         #expect(complaint(flow) == nil)
     }
 
+    @Test func `sends from elsewhere, to another socket, and what was said before`() {
+        let flow = """
+            peer mallory 203.0.113.9:5060
+            alice1 -> INVITE to sip:bob@elsewhere.test
+                source: 203.0.113.9:5060
+            mallory <- 403
+            main -> MESSAGE to alice1
+                socket: main-side
+            alice1 <- MESSAGE
+                socket: listener
+            alice1 -> 200 "Fine" to MESSAGE
+            main <- 200
+                reason: Fine
+            alice1 -> 200 again
+            main <- 200 again
+            """
+        #expect(complaint(flow) == nil)
+    }
+
+    @Test func `acknowledges and ends along the dialog of the one that is named`() {
+        let flow = """
+            peer alice2 192.0.2.2:5062
+            registered alice2 as alice
+            ignoring 100
+            main -> INVITE to alice1
+            alice1 <- INVITE
+            alice1 -> 183
+            main <- 183
+            alice1 -> 200
+                To: <sip:alice@example.test>;tag=alice2
+                Contact: <sip:other@192.0.2.1:5062>
+            main <- 200
+            main -> ACK in dialog with alice2
+            alice1 <- ACK
+                uri: sip:other@192.0.2.1:5062
+                To contains ;tag=alice2
+                CSeq: 1 ACK
+            main -> INFO in dialog with alice1
+            alice1 <- INFO
+                uri: $alice1.contact
+                To contains ;tag=alice1
+                CSeq: 2 INFO
+            """
+        #expect(complaint(flow) == nil)
+    }
+
+    @Test func `lets the store fail and work again`() {
+        let flow = """
+            store fails
+            alice1 -> REGISTER
+                Call-ID: another
+            main <- REGISTER
+            main -> 200
+            alice1 <- 200
+            counter midreg_contacts_volatile_total is 1
+            store works
+            """
+        #expect(complaint(flow) == nil)
+    }
+
     @Test func `keeps the store over a restart`() {
         let flow = """
             gauge midreg_contacts is 1
