@@ -91,6 +91,13 @@ struct Plan {
         options.overflow = settings.register.whenFull == .replace ? .replaceOldest : .refuse
         options.inFlightMax = settings.register.inFlightMax
         options.strangers = settings.calls.strangers == .main ? .main : .refuse
+        options.forkOrder = settings.calls.fork == .byQ ? .byQ : .allAtOnce
+        options.branchesMax = settings.calls.branchesMax
+        options.timerCMs = UInt64(settings.calls.ringSeconds) * 1_000
+        options.reasons.fromMain = Self.handling(settings.calls.reasonFromMain)
+        options.reasons.fromOthers = Self.handling(settings.calls.reasonFromPhones)
+        options.callsMax = max(1, settings.limits.callsMax / workers)
+        options.callBytesMax = min(Int(settings.limits.callBytesMax) / workers, 4_095 << 20)
         options.removesExpired = settings.main.removesExpired
         options.resyncPerSecond = max(1, settings.main.resyncPerSecond / workers)
         options.edges = Edges(settings.register.edges)
@@ -117,6 +124,14 @@ struct Plan {
         case (.path, _): .path
         case (.contact, .user): .user
         case (.contact, .parameter): .parameter
+        }
+    }
+
+    private static func handling(_ reason: Settings.Reason) -> ReasonPolicy.Handling {
+        switch reason {
+        case .pass: .pass
+        case .replace: .replace
+        case .drop: .drop
         }
     }
 

@@ -67,6 +67,20 @@ final class Reporter: Sendable {
                 .error, event: "table_full",
                 fields: [("bindings", "\(event.number)"), ("hint", "raise limits.bindings")],
                 at: now)
+        case .ackUnsent, .ackUnheard:
+            let isHeard = event.kind == .ackUnheard
+            log.log(
+                .warning, event: "ack_missing",
+                fields: [
+                    ("side", isHeard ? "callee" : "caller"), ("peer", event.source.text),
+                    ("contact", event.aor), ("private", event.number == 1 ? "yes" : "no"),
+                    (
+                        "what",
+                        isHeard
+                            ? "the ACK was passed on, and the callee still repeats its 2xx"
+                            : "2xx were passed to the caller, and no ACK came by"
+                    ),
+                ], at: now)
         case .orphanCall:
             log.log(
                 .info, event: "orphan_call", fields: [("src", event.source.text)], at: now)

@@ -40,6 +40,15 @@ public struct TransportAddress: Hashable, BitwiseCopyable, Sendable {
         isIPv4 ? (low & 0xFFFF_FFFF) >> 24 == 127 : (high == 0 && low == 1)
     }
 
+    /// Whether nobody outside its own network can send there: loopback, link-local and private
+    /// addresses, and those behind a carrier's NAT (RFC 1918, RFC 6598, RFC 4193).
+    public var isPrivate: Bool {
+        guard isIPv4 else { return isLoopback || high >> 57 == 0x7E || high >> 54 == 0x3FA }
+        let ipv4 = low & 0xFFFF_FFFF
+        return isLoopback || ipv4 >> 24 == 10 || ipv4 >> 20 == 0xAC1 || ipv4 >> 16 == 0xC0A8
+            || ipv4 >> 16 == 0xA9FE || ipv4 >> 22 == 0x191
+    }
+
     /// Whether it is a group or broadcast address, to which nothing of ours is ever sent.
     public var isMulticastOrBroadcast: Bool {
         if isIPv4 {

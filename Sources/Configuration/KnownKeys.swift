@@ -20,10 +20,13 @@ enum KnownKeys {
             ]
         ),
         ("domain", ["name", "mode"]),
-        ("calls", ["strangers"]),
+        (
+            "calls",
+            ["strangers", "fork", "branches", "ring", "reason_from_main", "reason_from_phones"]
+        ),
         ("nat", ["ping", "max_expires"]),
         ("store", ["path", "size", "durability"]),
-        ("limits", ["bindings"]),
+        ("limits", ["bindings", "calls", "call_memory"]),
         ("counters", ["http"]),
         ("log", ["format", "level"]),
     ]
@@ -52,9 +55,8 @@ enum KnownKeys {
         "listen.key": "this version listens on UDP only",
         "register.absorb": "this version trusts a binding's flow",
         "register.nat_expires": "this version grants every phone alike",
-        "calls.fork": "this version sends a call to one contact",
         "calls.redirect": "this version passes redirects",
-        "calls.timeout": "this version keeps no transactions",
+        "calls.timeout": "calls.ring says how long a phone may ring",
         "limits.per_source": "this version limits no source",
         "limits.trusted": "this version limits no source",
     ]

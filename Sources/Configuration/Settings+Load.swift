@@ -33,7 +33,7 @@ extension Settings {
 }
 
 /// The settings while they are read and checked against each other.
-private struct Draft {
+struct Draft {
     typealias Placed = SettingsReader.Placed
 
     var reader: SettingsReader
@@ -72,12 +72,9 @@ private struct Draft {
         let natExpiry = reader.readNATExpiry()
         let domains = readDomains(isWhole: isWhole)
         let register = readRegister(isWhole: isWhole, mainExpires: expires, domains: domains)
-        let strangers: Placed<Settings.Strangers> = reader.read(
-            "calls", "strangers", .word(), standard: .refuse,
-            flag: ("--strangers", overrides.strangers))
+        let calls = readCalls()
         let store = readStore()
-        let bindings = reader.read(
-            "limits", "bindings", .whole(1_000...50_000_000), standard: 1_000_000)
+        let limits = readLimits()
         let http: Placed<TransportAddress?> = reader.read(
             "counters", "http", .loopbackOrOff,
             standard: TransportAddress(ipv4: 0x7F00_0001, port: 9_080),
@@ -108,9 +105,9 @@ private struct Draft {
                 removalsPerSecondMax: removals.value, resyncPerSecond: resync.value,
                 account: account,
                 sourceHeader: sourceHeader),
-            register: register, domains: domains, calls: .init(strangers: strangers.value),
+            register: register, domains: domains, calls: calls,
             store: store, natPing: natPing, natExpirySeconds: natExpiry,
-            limits: .init(bindingsMax: bindings.value),
+            limits: limits,
             counters: .init(http: http.value),
             log: .init(format: format.value, level: level.value))
     }

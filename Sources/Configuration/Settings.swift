@@ -135,6 +135,25 @@ package struct Settings: Equatable, Sendable {
     /// `[calls]`
     package struct Calls: Equatable, Sendable {
         package let strangers: Strangers
+        package let fork: Fork
+        /// Phones that one call may reach, at once or one after the other: 1…64.
+        package let branchesMax: Int
+        /// How long a phone may ring (Timer C): more than 3 min (RFC 3261 §16.6 step 11).
+        package let ringSeconds: UInt32
+        package let reasonFromMain: Reason
+        package let reasonFromPhones: Reason
+    }
+
+    /// In which order the phones of an address of record are called.
+    package enum Fork: String, CaseIterable, Sendable {
+        /// Those of the highest `q` first (RFC 3261 §16.6).
+        case byQ = "by-q"
+        case parallel
+    }
+
+    /// What becomes of the Reason fields of a CANCEL (RFC 3326).
+    package enum Reason: String, CaseIterable, Sendable {
+        case pass, replace, drop
     }
 
     /// What becomes of a stranger's request that is no REGISTER.
@@ -162,6 +181,10 @@ package struct Settings: Equatable, Sendable {
     package struct Limits: Equatable, Sendable {
         /// Bindings of this node, over all workers.
         package let bindingsMax: Int
+        /// Calls held at a time: 100…5,000,000.
+        package let callsMax: Int
+        /// Bytes of messages held for calls: 16 MiB…64 GiB, of which a worker uses 4 GiB at most.
+        package let callBytesMax: UInt64
     }
 
     /// `[counters]`

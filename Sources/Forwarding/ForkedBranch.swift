@@ -1,30 +1,27 @@
 public import Bytes
 public import Keys
 
-/// What our Via's branch says of a request that was passed on with state: which response context
-/// and branch its responses belong to, and what it was routed by (RFC 5393 §4.2.1, the two parts).
+/// What our Via's branch says of a request that was passed on with state: which branch of which
+/// response context its responses belong to, and what it was routed by (RFC 5393 §4.2.1, the two parts).
 /// Sealed, so that a response to nothing we sent, and a Via that somebody made up, are seen.
 ///
 /// The method is not in it: CANCEL and the ACK of a refusal are written with the branch of what they
-/// belong to. The loop part holds Call-ID and CSeq, so after a restart, when the numbers of contexts
-/// begin again, no branch comes back for another transaction.
+/// belong to. The loop part holds Call-ID and CSeq, so after a restart, when the slots begin
+/// again, no branch comes back for another transaction.
 public struct ForkedBranch: Equatable, BitwiseCopyable, Sendable {
-    private static let bodyBytes = 10
+    private static let bodyBytes = 8
     /// Characters of the branch, the magic cookie included: no other of ours has as many.
-    static let characters = 47
+    static let characters = 45
 
-    /// Where the response context lies.
-    public let context: UInt32
+    /// Where what is known of the branch lies.
+    public let slot: UInt32
     /// Tells it from earlier ones that lay there.
     public let generation: UInt32
-    /// The number of the branch in its context.
-    public let branch: UInt16
     public let loop: LoopPart
 
-    public init(context: UInt32, generation: UInt32, branch: UInt16, loop: LoopPart) {
-        self.context = context
+    public init(slot: UInt32, generation: UInt32, loop: LoopPart) {
+        self.slot = slot
         self.generation = generation
-        self.branch = branch
         self.loop = loop
     }
 
@@ -39,9 +36,8 @@ public struct ForkedBranch: Equatable, BitwiseCopyable, Sendable {
     ) {
         body.clear()
         body.append(eight: loop.value)
-        body.append(two: branch)
         SealedVia.write(
-            .branch, steering, transaction: UInt64(context) << 32 | UInt64(generation),
+            .branch, steering, transaction: UInt64(slot) << 32 | UInt64(generation),
             body: body, under: keys, scratch: &scratch, to: &outbox)
     }
 
@@ -50,9 +46,8 @@ public struct ForkedBranch: Equatable, BitwiseCopyable, Sendable {
     /// - Parameter bytes: what the seal was opened into.
     public init?(_ seal: SealedVia, in bytes: Span<UInt8>) {
         guard seal.kind == .branch, seal.body.count == Self.bodyBytes else { return nil }
-        context = UInt32(truncatingIfNeeded: seal.transaction >> 32)
+        slot = UInt32(truncatingIfNeeded: seal.transaction >> 32)
         generation = UInt32(truncatingIfNeeded: seal.transaction)
         loop = LoopPart(value: bytes.load64(at: seal.body.start))
-        branch = bytes.two(at: seal.body.start + 8)
     }
 }

@@ -53,6 +53,13 @@ public struct MaxBreadth: BitwiseCopyable, Sendable {
         return shares
     }
 
+    /// Takes a share out again for a branch that follows another; `false` if there is not so much.
+    public mutating func take(_ share: UInt32) -> Bool {
+        guard share <= available else { return false }
+        available -= share
+        return true
+    }
+
     /// Takes back the share of a branch that has its final response (§5.3.3.1); once for each.
     public mutating func giveBack(_ share: UInt32) { available += share }
 

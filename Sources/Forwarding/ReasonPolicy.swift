@@ -2,7 +2,7 @@ public import Bytes
 public import SIPMessage
 
 /// Why a branch is cancelled, when the caller did not do it.
-public enum CancelCause: Equatable, Sendable {
+public enum CancelCause: Equatable, BitwiseCopyable, Sendable {
     /// Another branch has a 2xx, whichever.
     case answeredElsewhere
     /// Nobody answered in time (Timer C, or the caller's patience with a group).

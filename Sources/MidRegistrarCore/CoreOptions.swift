@@ -74,6 +74,13 @@ public struct CoreOptions: Sendable {
         case options
     }
 
+    /// In which order the phones of an AOR are called.
+    public enum ForkOrder: Sendable, Equatable {
+        /// Those of the highest `q` at once, the others when these have failed (RFC 3261 §16.6).
+        case byQ
+        case allAtOnce
+    }
+
     public enum Strangers: Sendable, Equatable {
         case refuse
         case main
@@ -109,6 +116,17 @@ public struct CoreOptions: Sendable {
     public var overflow = Overflow.refuse
     public var inFlightMax = 8
     public var strangers = Strangers.refuse
+    public var forkOrder = ForkOrder.byQ
+    /// Branches a call may open, one after the other or at once.
+    public var branchesMax = 32
+    /// How long a phone may ring, in milliseconds (Timer C).
+    public var timerCMs: UInt64 = 181_000
+    /// What CANCELs say. A phone that could say "completed elsewhere" could hide a missed call.
+    public var reasons = ReasonPolicy()
+    /// Calls this worker holds at a time; each needs a slot until all its timers have ended.
+    public var callsMax = 100_000
+    /// Bytes of messages kept for calls.
+    public var callBytesMax = 512 << 20
     public var removesExpired = true
     public var removalsPerSecond = 200
     /// Milliseconds between two probes of the main registrar; 0 is never.
@@ -128,6 +146,9 @@ public struct CoreOptions: Sendable {
     public var relaysMax = 65_536
     /// Bytes of answers that wait for the store.
     public var heldBytesMax = 16 << 20
+
+    /// Leads responses on a branch back to this worker.
+    var steering: SteeringBits { SteeringBits(ownedBy: worker, among: workers) }
 
     public init(
         keys: KeyRing, sockets: [LocalSocket], mainSocket: UInt16, ownSocket: UInt16,
@@ -153,6 +174,8 @@ public struct CoreEvent: Sendable {
         case massLapse
         /// Fetches of our own are refused, or their answers list nothing; the number is the status.
         case fetchRefused, fetchUseless
+        /// A 2xx was passed back again and again, and no ACK came; or one came, and was of no use.
+        case ackUnsent, ackUnheard
     }
 
     public let kind: Kind

@@ -11,7 +11,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     // Dropped without an answer.
     case droppedMalformed, droppedNoVia, droppedForeignResponse, droppedSealBroken
     case droppedMailboxFull, droppedOutboxFull, droppedCopyTooSoon, droppedCopyCommitting
-    case droppedAck, droppedNoRoute
+    case droppedAck, droppedNoRoute, droppedStrayResponse
     case droppedBadAddress
 
     // REGISTER by decision.
@@ -47,6 +47,9 @@ public enum Counter: Int, CaseIterable, Sendable {
     // Requests other than REGISTER.
     case callsToPhone, callsToMain, callsInDialog, callsCancel, callsAck, callsForbidden
     case callsUnknownID, callsOrphan, callsGone, callResponses, optionsAnswered
+    case callsOpened, callsCopies, callsPoolFull, callsUnknownTransaction, callsLooped
+    case branchesOpened, branchesCancelled, branchesSilent
+    case acksMissing, acksUnsent, acksUnheard
 
     // Commits, as the worker sees them.
     case factsStaged, commitsAcknowledged, commitsFailed
@@ -68,6 +71,7 @@ public enum Counter: Int, CaseIterable, Sendable {
 /// What a worker has at the moment, told once a round.
 public enum Gauge: Int, CaseIterable, Sendable {
     case bindings, addressesOfRecord, removalsOwed, relaysInFlight, repliesHeld
+    case callsHeld, branchesHeld, callBytes
     case storeDown, mainDown
 }
 

@@ -3,13 +3,17 @@ internal import Forwarding
 internal import Keys
 internal import Registration
 internal import SIPMessage
+internal import SIPTransaction
 
-// Requests other than REGISTER, passed on without state (RFC 3261 §16.11): from the main registrar
-// to a phone by contact ID or flow token, from a phone to the main registrar.
+// Requests other than REGISTER: from the main registrar to phones by contact ID, AOR or flow token,
+// from a phone to the main registrar. What opens a call (an INVITE outside a dialog, or anything for
+// several phones) is proxied with state (§16.2 ff.), all else without (§16.11).
 extension WorkerCore {
     /// Where a request is going, found before anything is written.
-    private enum Way {
+    enum Way {
         case toPhone(BindingIndex?, Flow, ContactID)
+        /// To all phones of an AOR.
+        case toAOR(AORKey)
         case toMain(ContactID?)
         case answer(UInt32, StaticString, Counter)
         case options
@@ -17,8 +21,9 @@ extension WorkerCore {
     }
 
     mutating func receiveRequest<Location: LocationService & ~Copyable>(
-        _ bytes: Span<UInt8>, _ via: ViaValue, from source: TransportAddress, socket: UInt16,
-        now: Instant, mayHandOver: Bool, location: inout Location, outbox: inout Outbox
+        _ bytes: Span<UInt8>, length: Int, _ via: ViaValue, from source: TransportAddress,
+        socket: UInt16, now: Instant, mayHandOver: Bool, location: inout Location,
+        outbox: inout Outbox
     ) -> Disposition {
         let uri: SIPURI
         var topRoute: SIPURI?
@@ -92,6 +97,19 @@ extension WorkerCore {
         }
 
         let flow = Flow(peer: source, socket: socket)
+        let key: TransactionKey
+        do throws(SIPParseError) {
+            key = try callKey(bytes, via, source)
+        } catch {
+            refuse(error, bytes, via, source, socket, &outbox)
+            return .done
+        }
+        if calls.count > 0, let call = calls.find(key) {
+            receiveAgain(
+                bytes, length: length, via, flow, call, now: now, location: &location,
+                outbox: &outbox)
+            return .done
+        }
         guard uri.scheme != .other else {
             refuse(
                 416, "Unsupported URI Scheme", bytes, via, source, socket, .rejectScheme, &outbox)
@@ -111,6 +129,26 @@ extension WorkerCore {
             !checkExtensions(bytes, via, flow, &outbox)
         {
             return .done
+        }
+        countRequest(way, hasToTag: hasToTag)
+        if !hasToTag, opensCall(way) {
+            openCall(
+                bytes, length: length, via, flow, key: key, to: way, keepsURI: token != nil,
+                leavesOutRoute: routeIsOurs || isToMain(way) && routeMayBeOurs, now: now,
+                location: &location, outbox: &outbox)
+            return .done
+        }
+        switch way {
+        case .toPhone, .toAOR, .toMain:
+            if index.method == .cancel, !hasToTag {
+                // Its call is here, or was never (§9.2).
+                refuse(
+                    481, "Call/Transaction Does Not Exist", bytes, via, source, socket,
+                    .callsUnknownTransaction, &outbox)
+                return .done
+            }
+            if index.method == .ack { noteAck(bytes) }
+        case .answer, .options, .drop: break
         }
         switch way {
         case .answer(let code, let reason, let counter):
@@ -134,9 +172,36 @@ extension WorkerCore {
             forwardToMain(
                 bytes, via, flow, id, isInDialog: hasToTag,
                 leavesOutRoute: routeIsOurs || routeMayBeOurs && !hasToTag, &outbox)
+        case .toAOR(let key):
+            guard let place = reachable(key) else { return .done }
+            forwardToPhone(
+                bytes, via, flow, place, table[place].flow, table[place].id, keepsURI: false,
+                isInDialog: hasToTag, leavesOutRoute: routeIsOurs,
+                following: routeIsOurs ? secondRoute : topRoute, location: &location,
+                outbox: &outbox)
         }
-        countRequest(way, hasToTag: hasToTag)
         return .done
+    }
+
+    /// Whether a request outside a dialog gets transactions.
+    private func opensCall(_ way: Way) -> Bool {
+        switch way {
+        case .answer, .options, .drop: return false
+        case .toPhone, .toMain: return index.method == .invite
+        case .toAOR(let key):
+            switch index.method {
+            case .invite: return true
+            case .ack, .cancel: return false
+            case .register, .bye, .options, .message, .subscribe, .notify, .refer, .prack, .update,
+                .info, .publish, .other:
+                return hasSeveralReachable(key)
+            }
+        }
+    }
+
+    private func isToMain(_ way: Way) -> Bool {
+        if case .toMain = way { return true }
+        return false
     }
 
     /// A request-URI has no headers (§19.1.1, table 1). One that does is refused rather than cleaned:
@@ -153,7 +218,7 @@ extension WorkerCore {
 
     private mutating func countRequest(_ way: Way, hasToTag: Bool) {
         switch way {
-        case .toPhone: counters.add(hasToTag ? .callsInDialog : .callsToPhone)
+        case .toPhone, .toAOR: counters.add(hasToTag ? .callsInDialog : .callsToPhone)
         case .toMain: counters.add(hasToTag ? .callsInDialog : .callsToMain)
         case .answer, .options, .drop: return
         }
@@ -225,9 +290,7 @@ extension WorkerCore {
         }
         if isOurs, let sharedKey {
             guard isMain else { return isAck ? .drop : forbidden }
-            if let place = reachable(sharedKey) {
-                return .toPhone(place, table[place].flow, table[place].id)
-            }
+            if reachable(sharedKey) != nil { return .toAOR(sharedKey) }
             if isAck { return .drop }
             return table.first(of: sharedKey) == nil
                 ? .answer(404, "Not Found", .callsUnknownID)
@@ -334,6 +397,16 @@ extension WorkerCore {
         return AORKey(sharedUser.span, under: options.keys)
     }
 
+    private func hasSeveralReachable(_ key: AORKey) -> Bool {
+        var count = 0
+        var next = table.first(of: key)
+        while let place = next {
+            next = table.next(after: place)
+            if table[place].state == .live, !table[place].isUnreachable { count += 1 }
+        }
+        return count > 1
+    }
+
     /// The binding of an AOR that was heard of last.
     private func reachable(_ key: AORKey) -> BindingIndex? {
         var latest: BindingIndex?
@@ -406,12 +479,11 @@ extension WorkerCore {
         writeOurVia(bytes, via, flow, from: target.socket, &outbox)
         if !isInDialog {
             writeRecordRoute(
+                index.method,
                 FlowToken(contactID: id, peer: target.peer, socket: target.socket), &outbox)
         }
         if let hop, hop.writesPath {
-            outbox.write("Route: ")
-            outbox.write(path.span)
-            outbox.write("\r\n")
+            RouteSet.write(path.span, path: ByteRange(0, path.count), &outbox)
         }
         var request = ForwardedRequest(source: flow.peer)
         request.leavesOutTopRoute = leavesOutRoute
@@ -429,6 +501,7 @@ extension WorkerCore {
         writeOurVia(bytes, via, flow, from: options.mainSocket, &outbox)
         if !isInDialog, let id {
             writeRecordRoute(
+                index.method,
                 FlowToken(contactID: id, peer: flow.peer, socket: flow.socket), &outbox)
         }
         var request = ForwardedRequest(source: flow.peer)
@@ -454,8 +527,10 @@ extension WorkerCore {
     }
 
     /// Only what can form a dialog or a subscription needs to come back this way (§16.6 step 4).
-    private mutating func writeRecordRoute(_ token: FlowToken, _ outbox: inout Outbox) {
-        switch index.method {
+    mutating func writeRecordRoute(
+        _ method: Method, _ token: FlowToken, _ outbox: inout Outbox
+    ) {
+        switch method {
         case .invite, .subscribe, .refer, .notify, .other: break
         case .register, .ack, .cancel, .bye, .options, .message, .prack, .update, .info, .publish:
             return

@@ -3,6 +3,7 @@ internal import Forwarding
 internal import Keys
 public import Registration
 internal import SIPMessage
+internal import SIPTransaction
 
 /// One worker's whole behaviour as a machine without clock, sockets or files: bytes and time in,
 /// bytes out.
@@ -42,6 +43,8 @@ public struct WorkerCore: ~Copyable {
     var isPinging = false
     var ownCredentials: OwnCredentials?
     var aside: AsideStates
+    var calls: CallTable
+    var rooms = RecallRooms()
     let fingerprints: Fingerprints
     var policy: RefreshPolicy
     var health = MainHealth()
@@ -99,6 +102,7 @@ public struct WorkerCore: ~Copyable {
         ownCredentials = options.account.flatMap { OwnCredentials($0) }
         probe = MainProbe(options, now: now)
         aside = AsideStates()
+        calls = CallTable(callsMax: options.callsMax, bytesMax: options.callBytesMax, now: now)
         fingerprints = Fingerprints(options.keys)
         policy = RefreshPolicy(mainSeconds: options.mainSeconds)
         spread = GrantSpread(fraction: options.jitter)
@@ -161,7 +165,8 @@ public struct WorkerCore: ~Copyable {
         guard index.isRequest else {
             counters.add(.receivedResponses)
             return receiveResponse(
-                bytes, via, from: source, socket: socket, now: now, mayHandOver: mayHandOver,
+                bytes, length: length, via, from: source, socket: socket, now: now,
+                mayHandOver: mayHandOver,
                 carried: &carried, location: &location, outbox: &outbox)
         }
         counters.add(.receivedRequests)
@@ -175,13 +180,15 @@ public struct WorkerCore: ~Copyable {
                 mayHandOver: mayHandOver, location: &location, outbox: &outbox)
         }
         return receiveRequest(
-            bytes, via, from: source, socket: socket, now: now, mayHandOver: mayHandOver,
+            bytes, length: length, via, from: source, socket: socket, now: now,
+            mayHandOver: mayHandOver,
             location: &location, outbox: &outbox)
     }
 
     private mutating func receiveResponse<Location: LocationService & ~Copyable>(
-        _ bytes: Span<UInt8>, _ via: ViaValue, from source: TransportAddress, socket: UInt16,
-        now: Instant, mayHandOver: Bool, carried: inout ByteBuffer, location: inout Location,
+        _ bytes: Span<UInt8>, length: Int, _ via: ViaValue, from source: TransportAddress,
+        socket: UInt16, now: Instant, mayHandOver: Bool, carried: inout ByteBuffer,
+        location: inout Location,
         outbox: inout Outbox
     ) -> Disposition {
         let branch = bytes.extracting(via.branch.start..<via.branch.end)
@@ -214,6 +221,10 @@ public struct WorkerCore: ~Copyable {
                 bytes, via, seal, from: source, carried: carried, now: now, location: &location,
                 outbox: &outbox)
         case .request: forwardResponse(bytes, via, seal, carried: carried, &outbox)
+        case .branch:
+            receiveBranchResponse(
+                bytes, length: length, via, seal, from: source, now: now, location: &location,
+                outbox: &outbox)
         case .own:
             receiveRemovalAnswer(
                 bytes, seal, from: source, now: now, location: &location, outbox: &outbox)
@@ -221,8 +232,6 @@ public struct WorkerCore: ~Copyable {
         case .probe:
             receiveProbeAnswer(
                 bytes, seal, from: source, now: now, location: &location, outbox: &outbox)
-        // Nothing is sent with such a branch yet, so this is an answer to none of ours.
-        case .branch: counters.add(.droppedSealBroken)
         }
         return .done
     }
@@ -409,6 +418,9 @@ public struct WorkerCore: ~Copyable {
         counters.set(.relaysInFlight, UInt64(filter.waitingCount))
         counters.set(.repliesHeld, UInt64(held.count))
         counters.set(.removalsOwed, UInt64(removals.queued + removals.active))
+        counters.set(.callsHeld, UInt64(calls.count))
+        counters.set(.branchesHeld, UInt64(calls.branchCount))
+        counters.set(.callBytes, UInt64(calls.bytes.bytesUsed))
         counters.set(.storeDown, storeIsDown ? 1 : 0)
         counters.set(.mainDown, health.isDown ? 1 : 0)
     }
@@ -493,7 +505,9 @@ public struct WorkerCore: ~Copyable {
     public var nextTimer: Instant {
         min(
             min(table.nextTurn, nextPing),
-            min(probe.nextTimer, min(removals.nextTimer, removals.nextSend)))
+            min(
+                min(calls.nextTimer, probe.nextTimer),
+                min(removals.nextTimer, removals.nextSend)))
     }
 
     /// Ends what is due: lapsed bindings, timers of our own requests. Bounded work per call.
@@ -509,5 +523,6 @@ public struct WorkerCore: ~Copyable {
         sendRemovals(at: now, location: &location, outbox: &outbox)
         firePings(at: now, location: &location, outbox: &outbox)
         fireProbe(at: now, location: &location, outbox: &outbox)
+        fireCalls(at: now, location: &location, outbox: &outbox)
     }
 }

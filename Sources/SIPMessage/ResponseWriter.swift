@@ -6,10 +6,10 @@ public enum ResponseWriter {
     /// Writes status line, Via, From, To, Call-ID and CSeq; more may follow before ``finish(_:)``.
     ///
     /// - Parameters:
-    ///   - toTag: is added to a To that has no tag.
+    ///   - toTag: is added to a To that has no tag; `nil` for a 100, which needs none (§8.2.6.2).
     public static func begin(
         _ code: UInt32, _ reason: StaticString, to bytes: Span<UInt8>,
-        _ index: borrowing MessageIndex, source: TransportAddress, toTag: UInt64,
+        _ index: borrowing MessageIndex, source: TransportAddress, toTag: UInt64?,
         _ outbox: inout Outbox
     ) {
         outbox.write("SIP/2.0 ")
@@ -42,9 +42,9 @@ public enum ResponseWriter {
     }
 
     private static func writeTo(
-        _ bytes: Span<UInt8>, _ field: HeaderField, _ tag: UInt64, _ outbox: inout Outbox
+        _ bytes: Span<UInt8>, _ field: HeaderField, _ tag: UInt64?, _ outbox: inout Outbox
     ) {
-        guard
+        guard let tag,
             let to = try? NameAddress(bytes, from: field.value.start, to: field.value.end),
             bytes.parameter("tag", in: to.parameters) == nil
         else {

@@ -57,6 +57,7 @@ extension Counter {
         case .droppedAck: dropped("ack")
         case .droppedNoRoute: dropped("no_route")
         case .droppedBadAddress: dropped("bad_address")
+        case .droppedStrayResponse: dropped("stray_response")
 
         case .registerAbsorbed: decided("absorbed")
         case .registerRelayed: decided("relayed")
@@ -157,6 +158,18 @@ extension Counter {
         case .callsUnknownID: .series(.callsRefused, [Label("cause", "unknown_contact_id")])
         case .callsGone: .series(.callsRefused, [Label("cause", "gone")])
         case .callsOrphan: .series(.orphanCalls, [])
+        case .callsOpened: .series(.callTransactions, [Label("kind", "opened")])
+        case .callsCopies: .series(.callTransactions, [Label("kind", "copy")])
+        case .callsPoolFull: .series(.callsRefused, [Label("cause", "pool_full")])
+        case .callsUnknownTransaction:
+            .series(.callsRefused, [Label("cause", "unknown_transaction")])
+        case .callsLooped: .series(.callsRefused, [Label("cause", "loop")])
+        case .branchesOpened: .series(.callBranches, [Label("result", "opened")])
+        case .branchesCancelled: .series(.callBranches, [Label("result", "cancelled")])
+        case .branchesSilent: .series(.callBranches, [Label("result", "silent")])
+        case .acksMissing: .series(.acksMissing, [Label("side", "refused_caller")])
+        case .acksUnsent: .series(.acksMissing, [Label("side", "caller")])
+        case .acksUnheard: .series(.acksMissing, [Label("side", "callee")])
         case .callResponses: .series(.callResponses, [])
         case .optionsAnswered: .series(.optionsAnswered, [])
 
@@ -260,6 +273,9 @@ extension Gauge {
         case .removalsOwed: (.removalsOwed, .sum)
         case .relaysInFlight: (.relaysInFlight, .sum)
         case .repliesHeld: (.repliesHeld, .sum)
+        case .callsHeld: (.callsHeld, .sum)
+        case .branchesHeld: (.callBranchesHeld, .sum)
+        case .callBytes: (.callBytes, .sum)
         case .storeDown: (.storeDown, .highest)
         case .mainDown: (.mainDown, .highest)
         }

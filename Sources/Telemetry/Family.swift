@@ -39,6 +39,12 @@ package enum Family: String, CaseIterable, Sendable {
     case callRequests = "midreg_call_requests_total"
     case callsRefused = "midreg_calls_refused_total"
     case orphanCalls = "midreg_orphan_calls_total"
+    case callTransactions = "midreg_call_transactions_total"
+    case callBranches = "midreg_call_branches_total"
+    case callsHeld = "midreg_calls_held"
+    case callBranchesHeld = "midreg_call_branches_held"
+    case callBytes = "midreg_call_bytes"
+    case acksMissing = "midreg_ack_missing_total"
     case callResponses = "midreg_call_responses_total"
     case optionsAnswered = "midreg_options_answered_total"
 
@@ -80,7 +86,7 @@ package enum Family: String, CaseIterable, Sendable {
         switch self {
         case .absorbedRatio, .addressesOfRecord, .contacts, .removalsOwed,
             .mainDown, .relaysInFlight, .repliesHeld, .storeDown, .storeUsedBytes, .storeSizeBytes,
-            .buildInfo,
+            .callsHeld, .callBranchesHeld, .callBytes, .buildInfo,
             .startTime, .processResidentMemory, .processOpenFiles:
             .gauge
         case .registerDuration, .storeCommitDuration:
@@ -92,7 +98,7 @@ package enum Family: String, CaseIterable, Sendable {
             .contactsVolatile, .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals,
             .removalsBraked, .contactsUnreachable, .mainProbes, .natPings, .calls,
             .callRequests, .callsRefused,
-            .orphanCalls,
+            .orphanCalls, .callTransactions, .callBranches, .acksMissing,
             .callResponses, .optionsAnswered, .sipReceived, .sipReceivedBytes, .sipSent,
             .sipDropped, .udpReceiveErrors, .udpSendErrors, .workerHandoffs,
             .workerMailboxMessages, .workerRounds, .workerBusySeconds,
@@ -118,7 +124,8 @@ package enum Family: String, CaseIterable, Sendable {
             .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals, .removalsBraked,
             .contactsUnreachable, .mainProbes, .natPings,
             .removalsOwed, .relaysInFlight, .repliesHeld, .calls, .callRequests, .callsRefused,
-            .orphanCalls, .callResponses, .optionsAnswered, .sipReceivedBytes,
+            .orphanCalls, .callTransactions, .callBranches, .callsHeld, .callBranchesHeld,
+            .callBytes, .acksMissing, .callResponses, .optionsAnswered, .sipReceivedBytes,
             .sipDropped, .storeDown, .storeCommits, .storeCommitDuration, .storeFacts,
             .storeUsedBytes, .storeSizeBytes, .storeCommitterCPU, .logSuppressed, .buildInfo,
             .startTime, .processResidentMemory, .processCPU, .processOpenFiles:
@@ -172,6 +179,12 @@ package enum Family: String, CaseIterable, Sendable {
         case .callRequests: "Requests that follow a call: inside a dialog, CANCEL, ACK."
         case .callsRefused: "Requests outside a dialog that were refused, by cause."
         case .orphanCalls: "Calls to a genuine contact ID of which no contact is held."
+        case .callTransactions: "Calls begun with transactions, and copies of their requests."
+        case .callBranches: "Branches of calls by what became of them; one may count twice."
+        case .callsHeld: "Calls with transactions held, until their timers end."
+        case .callBranchesHeld: "Branches of calls held, until their timers end."
+        case .callBytes: "Bytes of messages held for calls."
+        case .acksMissing: "Final responses of calls whose ACK was missing, by who owed it."
         case .callResponses: "Responses passed on for requests other than REGISTER."
         case .optionsAnswered: "OPTIONS requests answered here."
         case .sipReceived: "SIP messages received, by worker, transport, and kind."

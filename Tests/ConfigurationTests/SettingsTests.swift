@@ -27,9 +27,12 @@ struct GoodSettingsTests {
                 "register.default_expires=10m", "register.short=refuse", "register.jitter=0.1",
                 "register.max_contacts=10", "register.when_full=refuse", "register.in_flight=8",
                 "register.gruu=false", "register.edges=",
-                "calls.strangers=refuse", "nat.ping=crlf", "nat.max_expires=",
+                "calls.strangers=refuse", "calls.fork=by-q", "calls.branches=32",
+                "calls.ring=181s", "calls.reason_from_main=pass",
+                "calls.reason_from_phones=replace", "nat.ping=crlf", "nat.max_expires=",
                 "store.path=/var/lib/midreg", "store.size=4GiB", "store.durability=commit",
-                "limits.bindings=1000000", "counters.http=127.0.0.1:9080", "log.format=logfmt",
+                "limits.bindings=1000000", "limits.calls=100000", "limits.call_memory=1GiB",
+                "counters.http=127.0.0.1:9080", "log.format=logfmt",
                 "log.level=info",
             ])
     }
@@ -85,6 +88,11 @@ struct GoodSettingsTests {
             mode = "mirror"
             [calls]
             strangers = "main"
+            fork = "parallel"
+            branches = 64
+            ring = "1h"
+            reason_from_main = "drop"
+            reason_from_phones = "pass"
             [nat]
             ping = "options"
             max_expires = "90s"
@@ -94,6 +102,8 @@ struct GoodSettingsTests {
             durability = "process"
             [limits]
             bindings = 50_000_000
+            calls = 5_000_000
+            call_memory = "64GiB"
             [counters]
             http = ""
             [log]
@@ -118,9 +128,12 @@ struct GoodSettingsTests {
                 "domain[0].name=example.test", "domain[0].mode=aor",
                 "domain[1].name=[2001:db8::1]:5070", "domain[1].mode=contact",
                 "domain[2].name=pbx_1", "domain[2].mode=mirror", "calls.strangers=main",
+                "calls.fork=parallel", "calls.branches=64", "calls.ring=1h",
+                "calls.reason_from_main=drop", "calls.reason_from_phones=pass",
                 "nat.ping=options", "nat.max_expires=90s",
                 "store.path=state", "store.size=64MiB", "store.durability=process",
-                "limits.bindings=50000000", "counters.http=", "log.format=json", "log.level=debug",
+                "limits.bindings=50000000", "limits.calls=5000000",
+                "limits.call_memory=64GiB", "counters.http=", "log.format=json", "log.level=debug",
             ])
         #expect(settings.main.server.host == "2001:db8::1")
         #expect(settings.main.server.hasPort)

@@ -40,7 +40,7 @@ extension EndToEnd.Emitted {
             main.serve()
             return scene.lastAtMain?.status == 430
         }
-        #expect(try await scene.judgeAll() == 3)
+        #expect(try await scene.judgeAll() == 4)
     }
 
     @Test func `480, to a call by a contact that is gone`() async throws {

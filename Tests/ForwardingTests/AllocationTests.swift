@@ -52,8 +52,8 @@ struct AllocationTests {
             _ = set.add(span, uri, q: 1_000, payload: 1)
             _ = set.openGroup()
             let shares = breadth.divide(among: 1)
-            while let number = set.startNext() {
-                ForkedBranch(context: 1, generation: 1, branch: UInt16(number), loop: loop).write(
+            while set.startNext() != nil {
+                ForkedBranch(slot: 1, generation: 1, loop: loop).write(
                     SteeringBits(7), under: keys, body: &body, scratch: &scratch, to: &outbox)
                 var copy = ForwardedRequest(source: TransportAddress(ipv4: 1, port: 2))
                 copy.maxBreadth = shares?[0]

@@ -22,6 +22,9 @@ func request(
     return lines.joined(separator: "\r\n")
 }
 
+/// The request among what was sent: beside it the caller of an INVITE gets a 100.
+func passed(_ sent: [Sent]) -> Sent { sent.first { $0.code == 0 } ?? sent[0] }
+
 @Suite("A call from the main registrar to a contact ID")
 struct CallToPhoneTests {
     let scene = Scene()
@@ -54,7 +57,7 @@ struct CallToPhoneTests {
     }
 
     @Test func `reaches the phone by its own URI, and its answers come back`() {
-        let invite = scene.send(request("INVITE", uri), from: mainServer)[0]
+        let invite = passed(scene.send(request("INVITE", uri), from: mainServer))
         #expect(invite.to == phoneA)
         #expect(invite.socket == listener)
         #expect(invite.startLine == "INVITE sip:alice@192.0.2.1:5062 SIP/2.0")
@@ -66,17 +69,25 @@ struct CallToPhoneTests {
             #expect(back[0].all("Via").count == 1)
             #expect(back[0].code == code)
         }
-        // Its CANCEL and the ACK to a refusal take the same branch (§9.1, §17.1.1.3).
-        for method in ["CANCEL", "ACK"] {
-            let sent = scene.send(request(method, uri), from: mainServer)[0]
-            #expect(branch(sent) == branch(invite))
-            #expect(sent.startLine == "\(method) sip:alice@192.0.2.1:5062 SIP/2.0")
-            #expect(sent.all("Record-Route").isEmpty)
-        }
+        // A CANCEL after it has no effect, and its 2xx is acknowledged from end to end.
+        #expect(scene.send(request("CANCEL", uri), from: mainServer).map(\.code) == [200])
+    }
+
+    @Test func `is refused, and each hop's ACK ends there`() {
+        let invite = passed(scene.send(request("INVITE", uri), from: mainServer))
+        let refused = scene.send(answer(invite, 486, without: true), from: phoneA)
+        #expect(refused.map(\.code) == [0, 486])
+        #expect(refused[0].startLine == "ACK sip:alice@192.0.2.1:5062 SIP/2.0")
+        #expect(branch(refused[0]) == branch(invite))
+        #expect(refused[0].to == phoneA)
+        // Repeated until the caller's ACK is here, which goes no further.
+        #expect(scene.advance(ms: 1_600, step: 10).map(\.code) == [486, 486])
+        #expect(scene.send(request("ACK", uri, toTag: "main"), from: mainServer).isEmpty)
+        #expect(scene.advance(ms: 20_000, step: 10).isEmpty)
     }
 
     @Test func `is hung up by either side along the token`() {
-        let invite = scene.send(request("INVITE", uri), from: mainServer)[0]
+        let invite = passed(scene.send(request("INVITE", uri), from: mainServer))
         let route = invite.first("Record-Route")
         let byMain = scene.send(
             request(
@@ -100,7 +111,7 @@ struct CallToPhoneTests {
     }
 
     @Test func `follows the phone to its new flow`() {
-        let invite = scene.send(request("INVITE", uri), from: mainServer)[0]
+        let invite = passed(scene.send(request("INVITE", uri), from: mainServer))
         var phone = Phone()
         phone.sequence = 5
         phone.branches = 5
@@ -143,14 +154,14 @@ struct CallToPhoneTests {
     @Test func `to a user at our own address goes from a phone to the main registrar`() {
         let call = request("INVITE", "sip:bob@127.0.0.1:5060", from: "sip:alice@example.test")
         let sent = scene.send(call, from: phoneA)
-        #expect(sent.map(\.to) == [mainServer])
-        #expect(sent[0].startLine == "INVITE sip:bob@127.0.0.1:5060 SIP/2.0")
+        #expect(sent.map(\.to) == [phoneA, mainServer])
+        #expect(sent[1].startLine == "INVITE sip:bob@127.0.0.1:5060 SIP/2.0")
         #expect(scene.send(call, from: stranger).map(\.code) == [403])
         #expect(scene.send(call, from: mainServer).map(\.code) == [404])
         let wrong = request(
             "INVITE", "sip:bob@127.0.0.1:5060;ctid=\(String(repeating: "a", count: 24))",
             from: "sip:alice@example.test")
-        #expect(scene.send(wrong, from: phoneA).map(\.code) == [403])
+        #expect(scene.call(wrong, from: phoneA).map(\.code) == [403])
     }
 
     @Test func `is not needed to hear that we are there`() {
@@ -166,7 +177,7 @@ struct CallToPhoneTests {
     func `leaves the topmost Route behind if it may be ours`(route: String, isKept: Bool) {
         let call = request(
             "INVITE", "sip:bob@elsewhere.test", from: "sip:alice@example.test", route: [route])
-        let sent = scene.send(call, from: phoneA)[0]
+        let sent = passed(scene.send(call, from: phoneA))
         #expect(sent.to == mainServer)
         #expect(sent.all("Route") == (isKept ? [route] : []))
     }
@@ -175,7 +186,7 @@ struct CallToPhoneTests {
         let call = request(
             "INVITE", "sip:bob@elsewhere.test", from: "sip:alice@example.test",
             route: ["<sip:127.0.0.1:5060;lr>"])
-        let sent = scene.send(call, from: phoneA)[0]
+        let sent = passed(scene.send(call, from: phoneA))
         #expect(sent.to == mainServer)
         #expect(sent.all("Route").isEmpty)
         #expect(sent.first("Record-Route").hasSuffix("@127.0.0.1:5060;lr>"))
@@ -183,11 +194,11 @@ struct CallToPhoneTests {
         #expect(back.map(\.to) == [phoneA])
         #expect(scene.send(call, from: stranger).map(\.code) == [403])
         let open = Scene(Scene.options { $0.strangers = .main })
-        #expect(open.send(call, from: stranger).map(\.to) == [mainServer])
+        #expect(open.send(call, from: stranger).map(\.to) == [stranger, mainServer])
     }
 
     @Test func `answers to nothing of ours are dropped`() {
-        let invite = scene.send(request("INVITE", uri), from: mainServer)[0]
+        let invite = passed(scene.send(request("INVITE", uri), from: mainServer))
         let text = answer(invite, 200, without: true).components("z9hG4bKcall")
             .joined(separator: "z9hG4bKother")
         #expect(scene.send(text, from: phoneA).isEmpty)
@@ -237,9 +248,17 @@ struct TwoWorkerTests {
             let uri = "sip:x@127.0.0.1:5060;ctid=\(relayed[0].first("Contact").contactID)"
             var route = ""
             for method in ["INVITE", "CANCEL", "ACK"] {
-                let (worker, sent) = deliver(request(method, uri), mainServer, listener)
-                #expect(worker == owner)
-                if method == "INVITE" { route = sent[0].first("Record-Route") }
+                let (worker, sent) = deliver(
+                    request(method, uri, branch: "z9hG4bKcall\(number)", callID: "c\(number)"),
+                    mainServer, listener)
+                // There its call is: it is answered, an ACK aside.
+                #expect(worker == owner || method == "ACK" && sent.isEmpty)
+                guard method == "INVITE" else { continue }
+                let invite = passed(sent)
+                route = invite.first("Record-Route")
+                // So are answers of the phone, wherever they come in.
+                let (back, ringing) = deliver(answer(invite, 180, without: true), phoneA, listener)
+                #expect(back == owner && ringing.map(\.to) == [mainServer])
             }
             for source in [mainServer, phoneA] {
                 let bye = request("BYE", "sip:y@192.0.2.1", toTag: "t", route: [route])

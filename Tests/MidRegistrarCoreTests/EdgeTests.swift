@@ -321,7 +321,7 @@ struct NoEdgeTests {
         #expect(scene.counter(.registerAbsorbed) == 0)
         guard placement == .parameter else { return }
         let id = sent.first("Contact").contactID
-        let call = scene.send(
+        let call = scene.call(
             request("INVITE", "sip:alice@127.0.0.1:5060;ctid=\(id)"), from: mainServer)[0]
         #expect(call.to == stranger && call.all("Route").isEmpty)
     }
@@ -451,7 +451,7 @@ struct EdgeCallTests {
         let (relayed, _) = scene.bind(&phone)
         for isAfterRestart in [false, true] {
             if isAfterRestart { scene.restart() }
-            let call = scene.send(request("INVITE", uri(relayed)), from: mainServer)[0]
+            let call = scene.call(request("INVITE", uri(relayed)), from: mainServer)[0]
             #expect(call.to == address(hop) && call.socket == listener)
             #expect(call.startLine == "INVITE \(phoneURI) SIP/2.0")
             #expect(call.all("Route") == ["\(first), <sip:inner@10.2.2.2;lr>"])
@@ -468,14 +468,14 @@ struct EdgeCallTests {
         let (relayed, _) = scene.bind(&phone)
         #expect(
             scene.send(phone.register(), from: address("192.0.2.20:999")).first?.code == 200)
-        #expect(scene.send(request("INVITE", uri(relayed)), from: mainServer).map(\.to) == [edge])
+        #expect(scene.call(request("INVITE", uri(relayed)), from: mainServer).map(\.to) == [edge])
     }
 
     @Test func `without a Path goes to the flow`() {
         let scene = edgeScene()
         var phone = EdgePhone(paths: [])
         let (relayed, _) = scene.bind(&phone)
-        let call = scene.send(request("INVITE", uri(relayed)), from: mainServer)[0]
+        let call = scene.call(request("INVITE", uri(relayed)), from: mainServer)[0]
         #expect(call.to == edge && call.all("Route").isEmpty)
     }
 
@@ -486,7 +486,7 @@ struct EdgeCallTests {
         let after = edgeScene(edges: ["192.0.2.21"])
         after.store = before.store
         after.restart()
-        let call = after.send(request("INVITE", uri(relayed)), from: mainServer)[0]
+        let call = after.call(request("INVITE", uri(relayed)), from: mainServer)[0]
         #expect(call.to == edge && call.all("Route").isEmpty)
         #expect(after.counter(.pathOfFormerEdge) == 1)
     }
@@ -497,10 +497,10 @@ struct EdgeCallTests {
         let (relayed, _) = scene.bind(&phone)
         phone.paths = ["<sip:token2@192.0.2.21:5070;lr>"]
         let pending = scene.send(phone.register(), from: otherEdge)[0]
-        let early = scene.send(request("INVITE", uri(relayed)), from: mainServer)[0]
+        let early = scene.call(request("INVITE", uri(relayed)), from: mainServer)[0]
         #expect(early.to == edge && early.first("Route").contains("token1"))
         scene.send(answer(pending), from: mainServer, socket: mainSocket)
-        let late = scene.send(
+        let late = scene.call(
             request("INVITE", uri(relayed), branch: "z9hG4bK2"), from: mainServer)[0]
         #expect(late.to == address("192.0.2.21:5070") && late.first("Route").contains("token2"))
     }
@@ -509,7 +509,7 @@ struct EdgeCallTests {
         let scene = edgeScene { $0.mode = .throttleByAOR }
         var phone = EdgePhone()
         _ = scene.bind(&phone)
-        let call = scene.send(
+        let call = scene.call(
             request("INVITE", "sip:alice%40example.test@127.0.0.1:5060"), from: mainServer)[0]
         #expect(call.to == edge && call.all("Route") == phone.paths)
     }
@@ -519,10 +519,10 @@ struct EdgeCallTests {
         var phone = EdgePhone(paths: ["<sip:token1@192.0.2.20:5088;lr>"])
         let (relayed, _) = scene.bind(&phone)
         let paths = try #require(relayed).all("Path")
-        let whole = scene.send(request("INVITE", phoneURI, route: paths), from: mainServer)[0]
+        let whole = scene.call(request("INVITE", phoneURI, route: paths), from: mainServer)[0]
         #expect(whole.to == address("192.0.2.20:5088") && whole.all("Route") == phone.paths)
         // A main registrar that kept the topmost alone: ours knows the rest.
-        let cut = scene.send(
+        let cut = scene.call(
             request("INVITE", phoneURI, branch: "z9hG4bK2", route: [paths[0]]), from: mainServer)[0]
         #expect(cut.to == address("192.0.2.20:5088") && cut.all("Route") == phone.paths)
     }
@@ -531,7 +531,7 @@ struct EdgeCallTests {
         let scene = edgeScene()
         var phone = EdgePhone(paths: ["<sip:token1@192.0.2.20:5088;lr>"])
         let (relayed, _) = scene.bind(&phone)
-        let call = scene.send(request("INVITE", uri(relayed)), from: mainServer)[0]
+        let call = scene.call(request("INVITE", uri(relayed)), from: mainServer)[0]
         let ours = call.first("Record-Route")
         func bye(_ route: [String], _ branch: String) -> Sent {
             scene.send(
@@ -555,7 +555,7 @@ struct CallFromEdgeTests {
     private func invite(_ source: TransportAddress, from: String = "sip:alice@example.test")
         -> [Sent]
     {
-        scene.send(
+        scene.call(
             request("INVITE", "sip:bob@example.test", from: from, branch: "z9hG4bK\(source.port)"),
             from: source)
     }
@@ -570,7 +570,7 @@ struct CallFromEdgeTests {
 
     @Test func `also by our own address as its domain`() {
         let text = request("INVITE", "sip:bob@127.0.0.1:5060", from: "sip:x@127.0.0.1")
-        #expect(scene.send(text, from: edge).map(\.to) == [mainServer])
+        #expect(scene.call(text, from: edge).map(\.to) == [mainServer])
         #expect(scene.send(text, from: stranger).map(\.code) == [403])
     }
 
@@ -625,7 +625,7 @@ struct CallFromEdgeTests {
             request("INVITE", "sip:alice%40example.test@127.0.0.1:5060"),
             request("INVITE", phoneURI, route: [token]),
         ] {
-            #expect(scene.send(text, from: edge).map(\.code) == [403])
+            #expect(scene.call(text, from: edge).map(\.code) == [403])
         }
     }
 }

@@ -127,13 +127,13 @@ struct FlowTests {
         #expect(leaving.first("Expires") == "3600")
         #expect(leaving.first("Authorization").contains("alice"))
         #expect(scene.gauge(.bindings) == 2)
-        #expect(scene.send(invite(target(last)), from: mainServer)[0].to == flows[1].from)
+        #expect(scene.call(invite(target(last)), from: mainServer)[0].to == flows[1].from)
         let told = try #require(
             scene.send(answer(leaving), from: mainServer, socket: mainSocket).first)
         #expect(told.contacts.count == 1 && told.contacts[0].contains("reg-id=1"))
         #expect(scene.gauge(.bindings) == 1)
         #expect(
-            scene.send(invite(target(last), branch: "z9hG4bKi2"), from: mainServer)[0].to
+            scene.call(invite(target(last), branch: "z9hG4bKi2"), from: mainServer)[0].to
                 == flows[0].from)
         // Its lease has been extended by it.
         _ = scene.advance(s: 100)
@@ -343,10 +343,10 @@ struct FlowTests {
         let scene = scene()
         var flows = [flow(1), flow(2)]
         let last = register(&flows, in: scene)
-        #expect(scene.send(invite(target(last)), from: mainServer).map(\.to) == [flows[1].from])
+        #expect(scene.call(invite(target(last)), from: mainServer).map(\.to) == [flows[1].from])
         _ = scene.advance(s: 60)
         scene.send(flows[0].register(), from: flows[0].from)
-        let sent = scene.send(invite(target(last), branch: "z9hG4bKi2"), from: mainServer)
+        let sent = scene.call(invite(target(last), branch: "z9hG4bKi2"), from: mainServer)
         #expect(sent.map(\.to) == [flows[0].from])
         #expect(sent[0].startLine.contains("sip:alice@192.0.2.11:5062"))
     }
@@ -366,9 +366,9 @@ struct FlowTests {
             }
         }
         #expect(answered > 3 && scene.counter(.bindingsUnreachable) == 1)
-        #expect(scene.send(invite(target(last)), from: mainServer).map(\.to) == [flows[0].from])
+        #expect(scene.call(invite(target(last)), from: mainServer).map(\.to) == [flows[0].from])
         _ = scene.advance(s: 130)
-        let gone = scene.send(invite(target(last), branch: "z9hG4bKi2"), from: mainServer)
+        let gone = scene.call(invite(target(last), branch: "z9hG4bKi2"), from: mainServer)
         #expect(gone[0].code == 480)
     }
 
@@ -376,7 +376,7 @@ struct FlowTests {
         let scene = scene()
         var flows = [flow(1), flow(2)]
         let last = register(&flows, in: scene)
-        let call = scene.send(invite(target(last)), from: mainServer)[0]
+        let call = scene.call(invite(target(last)), from: mainServer)[0]
         let route = call.first("Record-Route")
         _ = scene.advance(s: 60)
         scene.send(flows[0].register(), from: flows[0].from)
@@ -408,7 +408,7 @@ struct FlowTests {
         scene.restart()
         _ = scene.advance(ms: 100)
         #expect(scene.gauge(.bindings) == 2)
-        #expect(scene.send(invite(target(last)), from: mainServer)[0].to == flows[1].from)
+        #expect(scene.call(invite(target(last)), from: mainServer)[0].to == flows[1].from)
         for number in flows.indices {
             let told = scene.send(flows[number].register(), from: flows[number].from)[0]
             #expect(told.to == flows[number].from && told.contacts.count == 2)
@@ -486,7 +486,7 @@ struct FlowTests {
         let told = scene.send(flows[4].register(), from: flows[4].from)[0]
         #expect(told.contacts.count == 4 && !told.contacts.contains { $0.contains("reg-id=1;") })
         #expect(scene.advance(s: 30).allSatisfy { $0.socket != ownSocket })
-        #expect(scene.send(invite(target(last)), from: mainServer)[0].to == flows[4].from)
+        #expect(scene.call(invite(target(last)), from: mainServer)[0].to == flows[4].from)
     }
 
     // MARK: Other modes

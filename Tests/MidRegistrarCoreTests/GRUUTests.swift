@@ -53,10 +53,10 @@ struct GRUUTests {
         for uri in [
             value("pub-gruu", first), value("temp-gruu", first), value("temp-gruu", second),
         ] {
-            let call = scene.send(invite(uri), from: mainServer).first
+            let call = scene.call(invite(uri), from: mainServer).first
             #expect(call?.to == alice.from, "\(uri)")
             #expect(call?.startLine == "INVITE sip:alice@192.0.2.1:5062 SIP/2.0")
-            #expect(scene.send(invite(uri), from: stranger).first?.code == 403)
+            #expect(scene.call(invite(uri), from: stranger).first?.code == 403)
         }
     }
 
@@ -66,10 +66,10 @@ struct GRUUTests {
         let first = scene.register(&alice).first
         alice.callID = "another@h"
         let second = scene.register(&alice).first
-        #expect(scene.send(invite(value("temp-gruu", first)), from: mainServer).first?.code == 480)
+        #expect(scene.call(invite(value("temp-gruu", first)), from: mainServer).first?.code == 480)
         #expect(
-            scene.send(invite(value("temp-gruu", second)), from: mainServer).first?.to == phoneA)
-        #expect(scene.send(invite(value("pub-gruu", first)), from: mainServer).first?.to == phoneA)
+            scene.call(invite(value("temp-gruu", second)), from: mainServer).first?.to == phoneA)
+        #expect(scene.call(invite(value("pub-gruu", first)), from: mainServer).first?.to == phoneA)
     }
 
     @Test func `none for who does not ask, has no instance, or when they are off`() throws {

@@ -45,16 +45,16 @@ struct ImportedTests {
 
     @Test func `is called by it, from the main side alone`() {
         let scene = scenes(workers: 1)[0]
-        #expect(scene.send(invite("\(number)"), from: mainServer).first?.to == phoneA)
-        #expect(scene.send(invite("\(number)"), from: stranger).first?.code == 403)
-        #expect(scene.send(invite("\(number + 1)"), from: mainServer).first?.code == 404)
+        #expect(scene.call(invite("\(number)"), from: mainServer).first?.to == phoneA)
+        #expect(scene.call(invite("\(number)"), from: stranger).first?.code == 403)
+        #expect(scene.call(invite("\(number + 1)"), from: mainServer).first?.code == 404)
     }
 
     @Test func `is found at its owner, whichever worker the call came to`() {
         let all = scenes(workers: 4)
         var owners = 0
         for scene in all {
-            let sent = scene.send(invite("\(number)"), from: mainServer)
+            let sent = scene.call(invite("\(number)"), from: mainServer)
             if sent.first?.to == phoneA {
                 owners += 1
             } else {
@@ -77,6 +77,6 @@ struct ImportedTests {
             scene.send(answer(relayed), from: mainServer, socket: mainSocket).first)
         #expect(told.expires() == 600 && scene.gauge(.bindings) == 1)
         scene.restart()
-        #expect(scene.send(invite("\(number)"), from: mainServer).first?.to == phoneA)
+        #expect(scene.call(invite("\(number)"), from: mainServer).first?.to == phoneA)
     }
 }

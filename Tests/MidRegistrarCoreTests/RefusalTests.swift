@@ -70,6 +70,6 @@ struct RefusalTests {
         let id = relayed.first("Contact").contactID
         let call = request("INVITE", "sip:alice@127.0.0.1:5060;ctid=\(id)")
         #expect(
-            scene.send(call, from: mainServer).map(\.startLine) == ["INVITE \(target) SIP/2.0"])
+            scene.call(call, from: mainServer).map(\.startLine) == ["INVITE \(target) SIP/2.0"])
     }
 }

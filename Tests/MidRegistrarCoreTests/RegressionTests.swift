@@ -182,7 +182,7 @@ struct RegressionTests {
         let relayed = scene.send(phone.register(), from: phoneA)[0]
         scene.send(answer(relayed), from: mainServer, socket: mainSocket)
         let uri = relayed.contacts[0].components(">")[0].components("<")[1]
-        let call = scene.send(request("INVITE", uri), from: mainServer)
+        let call = scene.call(request("INVITE", uri), from: mainServer)
         #expect(call.map(\.to) == [phoneA])
         #expect(call[0].startLine == "INVITE sip:alice@10.0.0.5:5060 SIP/2.0")
     }
@@ -215,7 +215,7 @@ struct RegressionTests {
         scene.send(answer(relayed), from: mainServer, socket: mainSocket)
         let call = request(
             "INVITE", "sip:alice@192.0.2.1:5062", route: [relayed.first("Path")])
-        #expect(scene.send(call, from: mainServer).map(\.to) == [phone.from])
+        #expect(scene.call(call, from: mainServer).map(\.to) == [phone.from])
     }
 
     /// Stands for #1804, #2138, #2615.

@@ -301,7 +301,7 @@ struct SharedContactTests {
             }
         }
         #expect(scene.gauge(.bindings) == 1)
-        let call = try #require(scene.send(invite(), from: mainServer).first)
+        let call = try #require(scene.call(invite(), from: mainServer).first)
         #expect(call.to == one.from)
     }
 
@@ -323,14 +323,14 @@ struct SharedContactTests {
     @Test func `an INVITE to the contact reaches the phone, to nobody 480, to no AOR 404`() throws {
         let scene = scene()
         var one = phone(1)
-        #expect(scene.send(invite(), from: mainServer).first?.code == 404)
+        #expect(scene.call(invite(), from: mainServer).first?.code == 404)
         scene.register(&one)
-        let call = try #require(scene.send(invite(), from: mainServer).first)
+        let call = try #require(scene.call(invite(), from: mainServer).first)
         #expect(call.to == one.from)
         #expect(call.startLine == "INVITE sip:alice@192.0.2.1:5062 SIP/2.0")
-        #expect(scene.send(invite(), from: stranger).first?.code == 403)
+        #expect(scene.call(invite(), from: stranger).first?.code == 403)
         _ = scene.advance(s: 601)
-        #expect(scene.send(invite(), from: mainServer).first?.code == 480)
+        #expect(scene.call(invite(), from: mainServer).first?.code == 480)
     }
 
     @Test func `a domain of its own mode`() throws {
@@ -526,20 +526,20 @@ struct PathTests {
                 "Content-Length: 0", "", "",
             ].joined(separator: "\r\n")
         }
-        let sent = scene.send(invite(path), from: mainServer)
+        let sent = scene.call(invite(path), from: mainServer)
         #expect(sent.count == 1)
         let call = try #require(sent.first)
         #expect(call.to == alice.from)
         #expect(call.startLine == "INVITE sip:alice@192.0.2.1:5062 SIP/2.0")
         #expect(call.all("Route").isEmpty && call.all("Record-Route").count == 1)
-        #expect(scene.send(invite(path), from: stranger).first?.code == 403)
+        #expect(scene.call(invite(path), from: stranger).first?.code == 403)
         // Moved: the contact ID's present flow is the way, whatever the Path says.
         alice.from = phoneB
         let moved = try #require(scene.send(alice.register(), from: phoneB).first)
         scene.send(answer(moved), from: mainServer, socket: mainSocket)
-        #expect(scene.send(invite(path), from: mainServer).first?.to == phoneB)
+        #expect(scene.call(invite(path), from: mainServer).first?.to == phoneB)
         _ = scene.advance(s: 601)
-        #expect(scene.send(invite(path), from: mainServer).first?.code == 430)
+        #expect(scene.call(invite(path), from: mainServer).first?.code == 430)
     }
 
     @Test func `what lapses is removed by the contact that the main registrar knows`() throws {

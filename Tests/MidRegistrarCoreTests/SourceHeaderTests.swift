@@ -41,12 +41,13 @@ struct SourceHeaderTests {
         #expect(sent[0].first("X-Real-Source-Of-Joy") == "stays")
     }
 
-    @Test(arguments: ["INVITE", "MESSAGE", "CANCEL", "BYE"])
+    @Test(arguments: ["INVITE", "MESSAGE", "BYE"])
     func `stands on every other request to the main registrar`(method: String) {
         let scene = scene()
         var phone = Phone()
         scene.register(&phone)
         let sent = scene.send(request(method, to: "sip:bob@example.test"), from: phoneA)
+            .filter { $0.code == 0 }
         #expect(sent.map(\.to) == [mainServer])
         #expect(sent[0].all("X-Real-Source") == ["192.0.2.1:5062"])
         #expect(!sent[0].text.contains("203.0.113"))
@@ -59,9 +60,10 @@ struct SourceHeaderTests {
         let relayed = scene.send(phone.register(), from: phoneA)[0]
         scene.send(answer(relayed), from: mainServer, socket: mainSocket)
         let id = relayed.contacts[0].contactID
-        let sent = scene.send(
+        let sent = scene.call(
             request("INVITE", from: "bob", to: "sip:alice@127.0.0.1:5060;ctid=\(id)"),
-            from: mainServer)
+            from: mainServer
+        ).filter { $0.code == 0 }
         #expect(sent.map(\.to) == [phoneA])
         #expect(!sent[0].text.contains("127.0.0.1:5070\r\n"))
     }

@@ -1,5 +1,4 @@
 import Bytes
-import CoreScene
 import SIPTransaction
 import Testing
 

@@ -48,8 +48,11 @@ struct LanguageTests {
 
     @Test(
         arguments: [
-            ("main -> INVITE to alice1\nnothing more", 5, "not expected:\n  alice1 <- INVITE"),
-            ("main -> INVITE to alice1", 4, "not expected by the end:\n  alice1 <- INVITE"),
+            (
+                "main -> INVITE to alice1\nnothing more", 5,
+                "not expected:\n  main <- SIP/2.0 100 Trying"
+            ),
+            ("main -> INVITE to alice1", 4, "not expected by the end:\n  main <- SIP/2.0 100"),
             ("main -> INVITE to alice1\nwait 1 s", 5, "not expected before time passes"),
             ("main -> INVITE to alice1\nalice1 <- BYE", 5, "BYE did not come, but INVITE"),
             ("main <- 200", 4, "main <- 200 did not come"),
@@ -126,6 +129,7 @@ struct LanguageTests {
                 Subject: $words
                 $rr = Record-Route
                 $branch = Via /branch=(z9hG4bK[^;]+)/
+            main <- 100
             alice1 -> 180 to ringing
                 - Contact
                 + X-Note: $alice1.address
@@ -226,8 +230,8 @@ struct LanguageTests {
             gauge midreg_contacts is 1
             restart
             wait 1 s
-            main -> INVITE to alice1
-            alice1 <- INVITE
+            main -> MESSAGE to alice1
+            alice1 <- MESSAGE
             """
         #expect(complaint(flow) == nil)
     }

@@ -114,6 +114,10 @@ struct TortureOutcome {
                 inserted.value == "70"
             else { return "no Max-Forwards" }
         }
+        // Every request that a forking proxy passes on has one (RFC 5393 §5.3.3).
+        if original.first("max-breadth") == nil, rest.first?.name == "max-breadth" {
+            guard rest.removeFirst().value == "60" else { return "another Max-Breadth" }
+        }
         var isTopVia = true
         // A phone that has us as its outbound proxy names us in the topmost Route, by a name that we
         // need not know: outside a dialog that Route stays behind, unless it names an address.

@@ -390,7 +390,7 @@ extension World {
                     "a call for \(entry.uri) goes to \(invite.requestURI) at :\(message.to.port)",
                     aor: entry.aor)
             }
-            // One call for all phones of an AOR rings one of them, so far.
+            // Of the flows of one phone one rings.
             if invite.requestURI == entry.uri || target.map({ isBehindSame($0, entry) }) ?? false {
                 isFound = true
             }

@@ -240,12 +240,15 @@ public final class World {
     /// A message leaves the worker.
     private func leave(_ bytes: [UInt8], to: TransportAddress, socket: UInt16) {
         guard violation == nil else { return }
+        let message = SIPText(bytes)
+        // Nobody takes the judge's calls: what is repeated of them, and how they end, is not looked at.
+        guard !message.callID.hasPrefix("call") else { return }
         if to == Self.mainServer {
             let isOwn = socket == Self.ownSocket
-            judgeTowardsMain(SIPText(bytes), isOwn: isOwn)
+            judgeTowardsMain(message, isOwn: isOwn)
             travel(.toMain(bytes, isOwn: isOwn))
         } else {
-            judgeTowardsPhone(SIPText(bytes), to: to)
+            judgeTowardsPhone(message, to: to)
             travel(.toPhone(bytes, to: to))
         }
     }

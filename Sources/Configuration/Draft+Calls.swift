@@ -1,0 +1,32 @@
+internal import Bytes
+
+// What a call may do, and how many there may be.
+extension Draft {
+    mutating func readCalls() -> Settings.Calls {
+        let strangers: Placed<Settings.Strangers> = reader.read(
+            "calls", "strangers", .word(), standard: .refuse,
+            flag: ("--strangers", overrides.strangers))
+        let fork: Placed<Settings.Fork> = reader.read("calls", "fork", .word(), standard: .byQ)
+        let branches = reader.read("calls", "branches", .whole(1...64), standard: 32)
+        // Timer C is longer than three minutes (RFC 3261 §16.6 step 11).
+        let ring = reader.read("calls", "ring", .seconds(181...3_600), standard: 181)
+        let reasonFromMain: Placed<Settings.Reason> = reader.read(
+            "calls", "reason_from_main", .word(), standard: .pass)
+        let reasonFromPhones: Placed<Settings.Reason> = reader.read(
+            "calls", "reason_from_phones", .word(), standard: .replace)
+        return Settings.Calls(
+            strangers: strangers.value, fork: fork.value, branchesMax: branches.value,
+            ringSeconds: ring.value, reasonFromMain: reasonFromMain.value,
+            reasonFromPhones: reasonFromPhones.value)
+    }
+
+    mutating func readLimits() -> Settings.Limits {
+        let bindings = reader.read(
+            "limits", "bindings", .whole(1_000...50_000_000), standard: 1_000_000)
+        let calls = reader.read("limits", "calls", .whole(100...5_000_000), standard: 100_000)
+        let callBytes = reader.read(
+            "limits", "call_memory", .size(16 << 20...64 << 30), standard: 1 << 30)
+        return Settings.Limits(
+            bindingsMax: bindings.value, callsMax: calls.value, callBytesMax: callBytes.value)
+    }
+}

@@ -1,0 +1,437 @@
+internal import Bytes
+internal import Forwarding
+internal import Keys
+internal import Registration
+internal import SIPMessage
+internal import SIPTransaction
+
+/// A server transaction and its response context (RFC 3261 §16.2): a request that was accepted, and
+/// what has become of it on its branches.
+struct Call: BitwiseCopyable {
+    struct Flags: OptionSet, BitwiseCopyable {
+        let rawValue: UInt16
+        static let invite = Flags(rawValue: 1)
+        /// The caller has cancelled.
+        static let cancelled = Flags(rawValue: 2)
+        /// A final response has been sent.
+        static let answered = Flags(rawValue: 4)
+        /// A 2xx has been sent.
+        static let succeeded = Flags(rawValue: 8)
+        /// The server transaction is over; the branches may not be.
+        static let ended = Flags(rawValue: 16)
+        /// No further branch is opened: a 6xx came, or the caller cancelled.
+        static let closed = Flags(rawValue: 32)
+        static let fromMain = Flags(rawValue: 64)
+        /// The ACK of its 2xx has come by.
+        static let acknowledged = Flags(rawValue: 128)
+        /// Its topmost Route is ours and stays behind.
+        static let leavesOutRoute = Flags(rawValue: 256)
+        /// That the ACK is missing has been said.
+        static let ackMissing = Flags(rawValue: 512)
+    }
+
+    var flags: Flags = []
+    var key = TransactionKey(value: 0)
+    /// By which the ACK of its 2xx is known; 0 before there was one.
+    var ackKey = TransactionKey(value: 0)
+    var invite = InviteServerTransaction()
+    var other = NonInviteServerTransaction(now: Instant(milliseconds: 0))
+    var peer = TransportAddress.none
+    var socket: UInt16 = 0
+    /// Of responses of our own.
+    var tag: UInt64 = 0
+    /// As it came; kept until it is answered.
+    var request = BytesHandle.none
+    /// What a copy of the request is answered with.
+    var response = BytesHandle.none
+    /// The CANCEL as it came, for its reasons.
+    var cancel = BytesHandle.none
+    var best = BestResponse()
+    var firstBranch = SlotHandle.none
+    /// Branches whose final response has not come.
+    var unanswered: UInt16 = 0
+    /// Branches there are.
+    var branches: UInt16 = 0
+    /// Branches there have been.
+    var opened: UInt16 = 0
+    var breadth: MaxBreadth?
+    /// What it is routed by, in the Vias of its branches.
+    var loop: LoopPart?
+    /// The first of the targets that were not tried yet, in their order.
+    var firstTarget = SlotHandle.none
+
+    init() {}
+
+    /// Whether it can be forgotten.
+    var isOver: Bool { flags.contains([.ended, .answered]) && branches == 0 }
+
+    /// When it is to be looked at: also to be forgotten.
+    var nextTimer: Instant {
+        if isOver { return Instant(milliseconds: 0) }
+        if flags.contains(.ended) { return .never }
+        return flags.contains(.invite) ? invite.nextTimer : other.nextTimer
+    }
+}
+
+/// Where a branch of a call may go.
+struct CallTarget: BitwiseCopyable {
+    enum Kind: UInt8, BitwiseCopyable {
+        /// The phone of a contact ID, wherever it is then.
+        case contact
+        /// A flow that a Route named; the request-URI stays.
+        case flow
+        /// The main registrar; the request-URI stays.
+        case main
+        /// The main registrar, with a URI that a redirect named.
+        case redirected
+    }
+
+    var kind = Kind.main
+    /// Those of equal rank are called at once, lower ranks first.
+    var rank: Int16 = 0
+    /// Redirects that led here.
+    var depth: UInt8 = 0
+    var hasID = false
+    var id = ContactID(high: 0, low: 0)
+    /// Which of the contact's flows, newest first.
+    var attempt: UInt8 = 0
+    /// Of a flow that a Route named: its binding, if it is bound.
+    var place: BindingIndex?
+    var peer = TransportAddress.none
+    var socket: UInt16 = 0
+    var uri = BytesHandle.none
+    var next = SlotHandle.none
+
+    init() {}
+
+    init(_ kind: Kind, _ id: ContactID?) {
+        self.kind = kind
+        if let id {
+            self.id = id
+            hasID = true
+        }
+    }
+}
+
+/// A client transaction of a call, to one target.
+struct Branch: BitwiseCopyable {
+    struct Flags: OptionSet, BitwiseCopyable {
+        let rawValue: UInt16
+        static let invite = Flags(rawValue: 1)
+        /// A provisional response came; before that it cannot be cancelled (§9.1).
+        static let provisional = Flags(rawValue: 2)
+        /// To be cancelled as soon as a provisional response comes.
+        static let cancelOwed = Flags(rawValue: 4)
+        static let cancelled = Flags(rawValue: 8)
+        /// The CANCEL's own transaction is over.
+        static let cancelEnded = Flags(rawValue: 16)
+        /// Its final response is in, or counts as in.
+        static let answered = Flags(rawValue: 32)
+        static let ended = Flags(rawValue: 64)
+        static let toMain = Flags(rawValue: 128)
+        /// To the phone of a contact ID, which may have other flows.
+        static let toContact = Flags(rawValue: 256)
+    }
+
+    var flags: Flags = []
+    var invite = InviteClientTransaction(
+        now: Instant(milliseconds: 0), timerCMs: 0)
+    var other = NonInviteClientTransaction(now: Instant(milliseconds: 0))
+    var cancel = NonInviteClientTransaction(now: Instant(milliseconds: 0))
+    var call = SlotHandle.none
+    var next = SlotHandle.none
+    var peer = TransportAddress.none
+    var socket: UInt16 = 0
+    var depth: UInt8 = 0
+    var attempt: UInt8 = 0
+    /// Its share of Max-Breadth.
+    var breadth: UInt32 = 0
+    /// Why it was cancelled; `nil` if its caller did it.
+    var why: CancelCause?
+    /// How many 2xx were passed back.
+    var successes: UInt16 = 0
+    var hasID = false
+    var id = ContactID(high: 0, low: 0)
+    /// As it was sent; a completed one has its ACK here.
+    var sent = BytesHandle.none
+    /// The CANCEL as it was sent.
+    var sentCancel = BytesHandle.none
+    /// The final response as it came, while it may be passed back.
+    var response = BytesHandle.none
+
+    init() {}
+
+    /// Whether it can be forgotten: its transactions are over, and its response is not needed.
+    var isOver: Bool {
+        flags.contains([.ended, .answered]) && response == .none
+            && (!flags.contains(.cancelled) || flags.contains(.cancelEnded))
+    }
+
+    /// When it is to be looked at: also to be forgotten.
+    var nextTimer: Instant {
+        if isOver { return Instant(milliseconds: 0) }
+        let own =
+            flags.contains(.ended)
+            ? .never
+            : flags.contains(.invite) ? invite.nextTimer : other.nextTimer
+        return flags.contains(.cancelled) && !flags.contains(.cancelEnded)
+            ? min(own, cancel.nextTimer) : own
+    }
+}
+
+/// All calls of a worker, their branches, targets and bytes: bounded pools, found by key or by number.
+struct CallTable: ~Copyable {
+    private var calls: SlotPool<Call>
+    private var branches: SlotPool<Branch>
+    private var targets: SlotPool<CallTarget>
+    private var keys: TransactionIndex
+    private var ackKeys: TransactionIndex
+    private var callTimers: TimerWheel
+    private var branchTimers: TimerWheel
+    var bytes: BytePool
+    /// Calls there are.
+    var count: Int { calls.count }
+    var branchCount: Int { branches.count }
+
+    init(callsMax: Int, bytesMax: Int, now: Instant) {
+        // Most calls have one branch; those of forks borrow from them.
+        let branchesMax = callsMax * 2
+        calls = SlotPool(capacity: callsMax, zeroed: Call())
+        branches = SlotPool(capacity: branchesMax, zeroed: Branch())
+        targets = SlotPool(capacity: callsMax, zeroed: CallTarget())
+        keys = TransactionIndex(capacity: callsMax)
+        ackKeys = TransactionIndex(capacity: callsMax)
+        callTimers = TimerWheel(capacity: callsMax, now: now)
+        branchTimers = TimerWheel(capacity: branchesMax, now: now)
+        bytes = BytePool(bytesMax: bytesMax)
+    }
+
+    // MARK: Calls
+
+    /// - Precondition: the call is there.
+    subscript(call handle: SlotHandle) -> Call {
+        _read {
+            precondition(calls.isLive(handle), "the call is there")
+            yield calls[handle.slot]
+        }
+        _modify {
+            precondition(calls.isLive(handle), "the call is there")
+            yield &calls[handle.slot]
+        }
+    }
+
+    /// - Precondition: the branch is there.
+    subscript(branch handle: SlotHandle) -> Branch {
+        _read {
+            precondition(branches.isLive(handle), "the branch is there")
+            yield branches[handle.slot]
+        }
+        _modify {
+            precondition(branches.isLive(handle), "the branch is there")
+            yield &branches[handle.slot]
+        }
+    }
+
+    func isLive(branch handle: SlotHandle) -> Bool { branches.isLive(handle) }
+
+    /// A new call under `key`; `nil` if there are as many as may be.
+    mutating func open(key: TransactionKey) -> SlotHandle? {
+        guard let handle = calls.take() else { return nil }
+        guard keys.insert(key, handle) else {
+            calls.release(handle)
+            return nil
+        }
+        calls[handle.slot] = Call()
+        calls[handle.slot].key = key
+        return handle
+    }
+
+    func find(_ key: TransactionKey) -> SlotHandle? { keys.find(key) }
+
+    func find(ackKey: TransactionKey) -> SlotHandle? { ackKeys.find(ackKey) }
+
+    /// Lets the ACK of a call's 2xx be found.
+    mutating func note(ackKey: TransactionKey, of handle: SlotHandle) {
+        guard calls[handle.slot].ackKey.value == 0, ackKeys.insert(ackKey, handle) else { return }
+        calls[handle.slot].ackKey = ackKey
+    }
+
+    /// Forgets a call that has no branches.
+    mutating func close(_ handle: SlotHandle) {
+        precondition(calls[handle.slot].branches == 0, "a call with branches goes on")
+        callTimers.cancel(handle.slot)
+        keys.remove(calls[handle.slot].key)
+        if calls[handle.slot].ackKey.value != 0 { ackKeys.remove(calls[handle.slot].ackKey) }
+        dropTargets(of: handle)
+        releaseRequest(of: handle)
+        setResponse(of: handle, .none)
+        setCancel(of: handle, .none)
+        calls.release(handle)
+    }
+
+    /// Gives stored bytes back, if there are any.
+    mutating func drop(_ stored: BytesHandle) {
+        if !stored.isNone { bytes.release(stored) }
+    }
+
+    mutating func releaseRequest(of handle: SlotHandle) {
+        drop(calls[handle.slot].request)
+        calls[handle.slot].request = .none
+    }
+
+    mutating func setResponse(of handle: SlotHandle, _ stored: BytesHandle) {
+        drop(calls[handle.slot].response)
+        calls[handle.slot].response = stored
+    }
+
+    mutating func setCancel(of handle: SlotHandle, _ stored: BytesHandle) {
+        drop(calls[handle.slot].cancel)
+        calls[handle.slot].cancel = stored
+    }
+
+    // MARK: Targets
+
+    /// Adds a target behind those of lower and equal rank; `false` if there is no room for it.
+    @discardableResult
+    mutating func add(_ target: CallTarget, to handle: SlotHandle) -> Bool {
+        guard let new = targets.take() else { return false }
+        targets[new.slot] = target
+        var before = SlotHandle.none
+        var at = calls[handle.slot].firstTarget
+        while at != .none, targets[at.slot].rank <= target.rank {
+            before = at
+            at = targets[at.slot].next
+        }
+        targets[new.slot].next = at
+        if before == .none {
+            calls[handle.slot].firstTarget = new
+        } else {
+            targets[before.slot].next = new
+        }
+        return true
+    }
+
+    /// The rank of the next targets and how many have it.
+    func nextGroup(of handle: SlotHandle) -> (rank: Int16, count: Int)? {
+        var at = calls[handle.slot].firstTarget
+        guard at != .none else { return nil }
+        let rank = targets[at.slot].rank
+        var count = 0
+        while at != .none, targets[at.slot].rank == rank {
+            count += 1
+            at = targets[at.slot].next
+        }
+        return (rank, count)
+    }
+
+    /// Takes the next target; its URI becomes the caller's.
+    mutating func takeTarget(of handle: SlotHandle) -> CallTarget? {
+        let first = calls[handle.slot].firstTarget
+        guard first != .none else { return nil }
+        let target = targets[first.slot]
+        calls[handle.slot].firstTarget = target.next
+        targets.release(first)
+        return target
+    }
+
+    mutating func dropTargets(of handle: SlotHandle) {
+        while let target = takeTarget(of: handle) { drop(target.uri) }
+    }
+
+    // MARK: Branches
+
+    /// A new branch of a call; `nil` if there are as many as may be.
+    mutating func openBranch(of handle: SlotHandle) -> SlotHandle? {
+        guard let new = branches.take() else { return nil }
+        branches[new.slot] = Branch()
+        branches[new.slot].call = handle
+        branches[new.slot].next = calls[handle.slot].firstBranch
+        calls[handle.slot].firstBranch = new
+        calls[handle.slot].branches += 1
+        calls[handle.slot].opened += 1
+        calls[handle.slot].unanswered += 1
+        return new
+    }
+
+    /// Forgets a branch.
+    mutating func close(branch handle: SlotHandle) {
+        branchTimers.cancel(handle.slot)
+        let call = branches[handle.slot].call
+        if calls[call.slot].firstBranch == handle {
+            calls[call.slot].firstBranch = branches[handle.slot].next
+        } else {
+            var at = calls[call.slot].firstBranch
+            while branches[at.slot].next != handle { at = branches[at.slot].next }
+            branches[at.slot].next = branches[handle.slot].next
+        }
+        if !branches[handle.slot].flags.contains(.answered) { calls[call.slot].unanswered -= 1 }
+        calls[call.slot].branches -= 1
+        setSent(of: handle, .none)
+        setSentCancel(of: handle, .none)
+        setResponse(ofBranch: handle, .none)
+        branches.release(handle)
+    }
+
+    /// Notes that the final response of a branch is in; `false` if it was before.
+    @discardableResult
+    mutating func noteAnswered(branch handle: SlotHandle) -> Bool {
+        guard !branches[handle.slot].flags.contains(.answered) else { return false }
+        branches[handle.slot].flags.insert(.answered)
+        let call = branches[handle.slot].call.slot
+        calls[call].unanswered -= 1
+        calls[call].breadth?.giveBack(branches[handle.slot].breadth)
+        return true
+    }
+
+    mutating func setSent(of handle: SlotHandle, _ stored: BytesHandle) {
+        drop(branches[handle.slot].sent)
+        branches[handle.slot].sent = stored
+    }
+
+    mutating func setSentCancel(of handle: SlotHandle, _ stored: BytesHandle) {
+        drop(branches[handle.slot].sentCancel)
+        branches[handle.slot].sentCancel = stored
+    }
+
+    mutating func setResponse(ofBranch handle: SlotHandle, _ stored: BytesHandle) {
+        drop(branches[handle.slot].response)
+        branches[handle.slot].response = stored
+    }
+
+    /// The branch of a call that has a slot's number.
+    func branch(of handle: SlotHandle, inSlot slot: UInt32) -> SlotHandle? {
+        var next = calls[handle.slot].firstBranch
+        while next != .none, next.slot != slot { next = branches[next.slot].next }
+        return next == .none ? nil : next
+    }
+
+    // MARK: Timers
+
+    mutating func reschedule(call handle: SlotHandle) {
+        let due = calls[handle.slot].nextTimer
+        if due == .never {
+            callTimers.cancel(handle.slot)
+        } else {
+            callTimers.schedule(handle.slot, at: due)
+        }
+    }
+
+    mutating func reschedule(branch handle: SlotHandle) {
+        let due = branches[handle.slot].nextTimer
+        if due == .never {
+            branchTimers.cancel(handle.slot)
+        } else {
+            branchTimers.schedule(handle.slot, at: due)
+        }
+    }
+
+    var nextTimer: Instant { min(callTimers.nextDue, branchTimers.nextDue) }
+
+    mutating func dueCall(at now: Instant) -> SlotHandle? {
+        callTimers.popDue(at: now).flatMap { calls.handle(at: $0) }
+    }
+
+    mutating func dueBranch(at now: Instant) -> SlotHandle? {
+        branchTimers.popDue(at: now).flatMap { branches.handle(at: $0) }
+    }
+}

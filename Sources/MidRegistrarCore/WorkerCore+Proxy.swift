@@ -1,0 +1,420 @@
+internal import Bytes
+internal import Forwarding
+internal import Keys
+internal import Registration
+internal import SIPMessage
+internal import SIPTransaction
+
+// The stateful proxy (RFC 3261 §16): a call outside a dialog gets a server transaction and a response
+// context; each of its targets a branch with a client transaction.
+//
+// A request is kept as it came, and read again by ``recall(_:)`` whenever it is written to a branch or
+// answered; ``index`` always stands for what was just received.
+extension WorkerCore {
+    // MARK: Opening
+
+    /// Opens a call for a request that none is open for yet.
+    mutating func openCall<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, length: Int, _ via: ViaValue, _ flow: Flow, key: TransactionKey,
+        to way: Way, keepsURI: Bool, leavesOutRoute: Bool, now: Instant,
+        location: inout Location, outbox: inout Outbox
+    ) {
+        let breadth: MaxBreadth
+        do throws(SIPParseError) {
+            breadth = try MaxBreadth(bytes, index)
+        } catch {
+            refuse(error, bytes, via, flow.peer, flow.socket, &outbox)
+            return
+        }
+        let isFromMain = options.mainSide.contains(flow.peer)
+        let loop = LoopPart(bytes, index, also: isFromMain ? 1 : 0, under: options.keys)
+        guard loop.find(in: bytes, index, under: options.keys, scratch: &scratch) != .loop else {
+            refuse(
+                482, "Loop Detected", bytes, via, flow.peer, flow.socket, .callsLooped, &outbox)
+            return
+        }
+        guard let handle = calls.open(key: key) else {
+            refuseFull(bytes, via, flow, key, &outbox)
+            return
+        }
+        guard let request = calls.bytes.store(bytes.extracting(0..<length)) else {
+            calls.close(handle)
+            refuseFull(bytes, via, flow, key, &outbox)
+            return
+        }
+        calls[call: handle].request = request
+        calls[call: handle].peer = flow.peer
+        calls[call: handle].socket = flow.socket
+        calls[call: handle].breadth = breadth
+        calls[call: handle].loop = loop
+        calls[call: handle].tag = tag(bytes, via)
+        if isFromMain { calls[call: handle].flags.insert(.fromMain) }
+        if leavesOutRoute { calls[call: handle].flags.insert(.leavesOutRoute) }
+        counters.add(.callsOpened)
+        if index.method == .invite {
+            calls[call: handle].flags.insert(.invite)
+            calls[call: handle].invite = InviteServerTransaction()
+            answerOwn(handle, 100, at: now, &outbox)
+        } else {
+            calls[call: handle].other = NonInviteServerTransaction(now: now)
+        }
+        gather(way, keepsURI: keepsURI, for: handle, location: &location)
+        proceed(handle, at: now, location: &location, outbox: &outbox)
+        calls.reschedule(call: handle)
+    }
+
+    /// By which a request, its copies, its CANCEL and the ACK of its refusal know the call.
+    /// The address it came from belongs to it: nobody else cancels a call whose branch he has seen.
+    ///
+    /// - Throws: if the peer is one of RFC 2543 and From or To cannot be read.
+    func callKey(
+        _ bytes: Span<UInt8>, _ via: ViaValue, _ source: TransportAddress
+    ) throws(SIPParseError) -> TransactionKey {
+        let key = options.keys.transaction
+        let transaction =
+            index.method == .cancel
+            ? try TransactionKey(cancelledBy: bytes, index, via: via, under: key)
+            : try TransactionKey(of: bytes, index, via: via, under: key)
+        var hash = KeyedHash(key)
+        hash.update(word: transaction.value)
+        hash.update(word: source.high)
+        hash.update(word: source.low)
+        return TransactionKey(value: hash.finish())
+    }
+
+    /// A request of which the call is here: a copy, a CANCEL, or the ACK of what we answered.
+    mutating func receiveAgain<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, length: Int, _ via: ViaValue, _ flow: Flow, _ handle: SlotHandle,
+        now: Instant, location: inout Location, outbox: inout Outbox
+    ) {
+        let isInvite = calls[call: handle].flags.contains(.invite)
+        switch index.method {
+        case .cancel:
+            receiveCancel(
+                bytes, length: length, via, flow, handle, at: now, location: &location,
+                outbox: &outbox)
+        case .ack:
+            counters.add(.callsAck)
+            guard isInvite else { return }
+            _ = calls[call: handle].invite.receive(.ack, at: now)
+            calls.reschedule(call: handle)
+        case .invite, .register, .bye, .options, .message, .subscribe, .notify, .refer, .prack,
+            .update, .info, .publish, .other:
+            counters.add(.callsCopies)
+            let answers =
+                isInvite
+                ? calls[call: handle].invite.receive(.request, at: now) == .answerAgain
+                : calls[call: handle].other.receive(.request, at: now) == .answerAgain
+            if answers { resendResponse(handle, &outbox) }
+        }
+    }
+
+    private mutating func refuseFull(
+        _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, _ key: TransactionKey,
+        _ outbox: inout Outbox
+    ) {
+        refuse(
+            503, "Service Unavailable", bytes, via, flow.peer, flow.socket, .callsPoolFull,
+            retryAfter: spreadRetry(key.value), &outbox)
+    }
+
+    /// Puts the targets of a call into their order (§16.5).
+    private mutating func gather<Location: LocationService & ~Copyable>(
+        _ way: Way, keepsURI: Bool, for handle: SlotHandle, location: inout Location
+    ) {
+        switch way {
+        case .toMain(let caller): calls.add(CallTarget(.main, caller), to: handle)
+        case .toPhone(let place, let flow, let id) where keepsURI:
+            var target = CallTarget(.flow, id)
+            target.place = place
+            target.peer = flow.peer
+            target.socket = flow.socket
+            calls.add(target, to: handle)
+        case .toPhone(_, _, let id): calls.add(CallTarget(.contact, id), to: handle)
+        case .toAOR(let key):
+            var next = table.first(of: key)
+            while let place = next {
+                next = table.next(after: place)
+                // Once for each contact, by its newest flow (RFC 5626 §7).
+                guard table[place].state == .live,
+                    table.liveFlows(of: table.id(place)).newest == place
+                else { continue }
+                var target = CallTarget(.contact, table[place].id)
+                if options.forkOrder == .byQ {
+                    let q = location.read(table[place].record) { fact in Self.q(of: fact) }
+                    target.rank = Int16(QValue.unsaid.thousandths) - Int16(q ?? 1_000)
+                }
+                calls.add(target, to: handle)
+            }
+        case .answer, .options, .drop: break
+        }
+    }
+
+    /// What a phone gave its contact as preference, in thousandths.
+    private static func q(of fact: Span<UInt8>) -> UInt16 {
+        let range = Fact.range(of: .contact, in: fact)
+        guard let contact = try? NameAddress(fact, from: range.start, to: range.end),
+            let text = fact.parameter("q", in: contact.parameters),
+            let q = try? QValue(fact, text)
+        else { return QValue.unsaid.thousandths }
+        return q.thousandths
+    }
+
+    // MARK: Branches
+
+    /// Opens branches for the next group of targets, and for the one after if none could be opened.
+    mutating func launch<Location: LocationService & ~Copyable>(
+        _ handle: SlotHandle, _ request: borrowing Recalled, at now: Instant,
+        location: inout Location, outbox: inout Outbox
+    ) {
+        while calls[call: handle].unanswered == 0, !calls[call: handle].flags.contains(.closed),
+            let group = calls.nextGroup(of: handle)
+        {
+            let branchesLeft = options.branchesMax - Int(calls[call: handle].opened)
+            guard branchesLeft > 0 else {
+                calls.dropTargets(of: handle)
+                return
+            }
+            // What does not fit beside the others is tried after them (RFC 5393 §5.5).
+            let available = Int(calls[call: handle].breadth?.available ?? 1)
+            let count = min(group.count, branchesLeft, available)
+            guard count > 0, let shares = calls[call: handle].breadth?.divide(among: count) else {
+                return
+            }
+            for number in 0..<count {
+                guard let target = calls.takeTarget(of: handle) else { break }
+                open(
+                    target, of: handle, breadth: shares[number], request, at: now,
+                    location: &location, outbox: &outbox)
+                calls.drop(target.uri)
+            }
+        }
+    }
+
+    /// Opens one branch; a target that cannot be reached counts as answered.
+    mutating func open<Location: LocationService & ~Copyable>(
+        _ target: CallTarget, of handle: SlotHandle, breadth: UInt32,
+        _ request: borrowing Recalled, at now: Instant, location: inout Location,
+        outbox: inout Outbox
+    ) {
+        let place = place(of: target)
+        guard let flow = flow(to: target, place) else {
+            calls[call: handle].breadth?.giveBack(breadth)
+            offer(480, of: handle)
+            return
+        }
+        let following = target.kind == .flow ? Self.secondRoute(request) : nil
+        let hop = edgeHop(
+            request.span, place, flow, following: following, hasToken: target.kind == .flow,
+            location: &location)
+        let peer = hop?.flow.peer ?? flow.peer
+        guard let branch = calls.openBranch(of: handle) else {
+            calls[call: handle].breadth?.giveBack(breadth)
+            offer(503, of: handle)
+            return
+        }
+        let isInvite = calls[call: handle].flags.contains(.invite)
+        calls[branch: branch].peer = peer
+        calls[branch: branch].socket = flow.socket
+        calls[branch: branch].attempt = target.attempt
+        calls[branch: branch].depth = target.depth
+        calls[branch: branch].breadth = breadth
+        calls[branch: branch].hasID = target.hasID
+        calls[branch: branch].id = target.id
+        switch target.kind {
+        case .main, .redirected: calls[branch: branch].flags.insert(.toMain)
+        case .contact: calls[branch: branch].flags.insert(.toContact)
+        case .flow: break
+        }
+        if isInvite {
+            calls[branch: branch].flags.insert(.invite)
+            calls[branch: branch].invite = InviteClientTransaction(
+                now: now, timerCMs: options.timerCMs)
+        } else {
+            calls[branch: branch].other = NonInviteClientTransaction(now: now)
+        }
+        outbox.begin()
+        guard
+            write(
+                target, place, flow, branch, breadth: breadth, request,
+                writesPath: hop?.writesPath ?? false, location: &location, &outbox),
+            !outbox.overflowed, outbox.openCount <= Self.datagramBytesMax,
+            let sent = calls.bytes.store(outbox.open)
+        else {
+            outbox.abandon()
+            calls.noteAnswered(branch: branch)
+            calls.close(branch: branch)
+            offer(503, of: handle)
+            return
+        }
+        calls[branch: branch].sent = sent
+        outbox.end(to: peer, from: flow.socket)
+        calls.reschedule(branch: branch)
+        counters.add(.branchesOpened)
+    }
+
+    /// The binding by which a target is reached.
+    private func place(of target: CallTarget) -> BindingIndex? {
+        guard target.kind == .contact else { return target.place }
+        let flows = table.liveFlows(of: target.id)
+        return Int(target.attempt) < flows.count ? flows[Int(target.attempt)] : nil
+    }
+
+    private func flow(to target: CallTarget, _ place: BindingIndex?) -> Flow? {
+        switch target.kind {
+        case .contact: return place.map { table[$0].flow }
+        case .flow: return Flow(peer: target.peer, socket: target.socket)
+        case .main, .redirected: return Flow(peer: options.mainServer, socket: options.mainSocket)
+        }
+    }
+
+    private static func secondRoute(_ request: borrowing Recalled) -> SIPURI? {
+        var cursor = AddressCursor(.route, of: request.index)
+        guard (try? cursor.next(request.span, request.index)) != nil,
+            let second = try? cursor.next(request.span, request.index)
+        else { return nil }
+        return try? SIPURI(request.span, second.uri)
+    }
+
+    /// Writes the request as it goes to one target (§16.6); `false` if it cannot be.
+    private mutating func write<Location: LocationService & ~Copyable>(
+        _ target: CallTarget, _ place: BindingIndex?, _ flow: Flow, _ branch: SlotHandle,
+        breadth: UInt32, _ request: borrowing Recalled, writesPath: Bool,
+        location: inout Location, _ outbox: inout Outbox
+    ) -> Bool {
+        let handle = calls[branch: branch].call
+        let bytes = request.span
+        switch target.kind {
+        case .main, .flow: outbox.write(bytes, request.index.startLine)
+        case .redirected: Self.writeStartLine(request, calls.bytes, target.uri, &outbox)
+        case .contact:
+            guard let place else { return false }
+            let isWritten = location.read(table[place].record) { fact -> Bool in
+                let range = Fact.range(of: .contact, in: fact)
+                guard let contact = try? NameAddress(fact, from: range.start, to: range.end),
+                    let uri = try? SIPURI(fact, contact.uri)
+                else { return false }
+                ForwardedRequest.writeStartLine(
+                    request.span, request.index, target: uri, in: fact, &outbox)
+                return true
+            }
+            guard isWritten == true else { return false }
+        }
+        outbox.write("Via: SIP/2.0/UDP ")
+        outbox.write(options.sockets[Int(flow.socket)].advertised)
+        outbox.write(";branch=")
+        guard let loop = calls[call: handle].loop else { return false }
+        ForkedBranch(slot: branch.slot, generation: branch.generation, loop: loop).write(
+            options.steering, under: options.keys, body: &sealed, scratch: &scratch, to: &outbox)
+        outbox.write(";rport\r\n")
+        let isToMain = target.kind == .main || target.kind == .redirected
+        if target.hasID {
+            // Towards the main registrar the caller's flow is what leads back.
+            let back =
+                isToMain
+                ? Flow(peer: calls[call: handle].peer, socket: calls[call: handle].socket) : flow
+            writeRecordRoute(
+                request.index.method,
+                FlowToken(contactID: target.id, peer: back.peer, socket: back.socket), &outbox)
+        }
+        if writesPath { RouteSet.write(path.span, path: ByteRange(0, path.count), &outbox) }
+        var copy = ForwardedRequest(source: calls[call: handle].peer)
+        copy.leavesOutTopRoute = calls[call: handle].flags.contains(.leavesOutRoute)
+        copy.maxBreadth = breadth
+        if isToMain { copy.sourceHeader = options.sourceHeader }
+        copy.writeRest(bytes, request.index, &outbox)
+        return true
+    }
+
+    private static func writeStartLine(
+        _ request: borrowing Recalled, _ pool: borrowing BytePool, _ stored: BytesHandle,
+        _ outbox: inout Outbox
+    ) {
+        let text = pool.bytes(of: stored)
+        guard let uri = try? SIPURI(text, ByteRange(0, text.count)) else { return }
+        ForwardedRequest.writeStartLine(
+            request.span, request.index, target: uri, in: text, &outbox)
+    }
+
+    // MARK: Answering
+
+    /// Sends a response of our own, keeps it for copies of the request, and moves the server
+    /// transaction on.
+    mutating func answerOwn(
+        _ handle: SlotHandle, _ code: UInt32, at now: Instant, _ outbox: inout Outbox
+    ) {
+        guard let request = recall(calls[call: handle].request) else {
+            calls[call: handle].flags.insert([.answered, .ended])
+            return
+        }
+        let reason: StaticString =
+            switch code {
+            case 100: "Trying"
+            case 408: "Request Timeout"
+            case 430: "Flow Failed"
+            case 480: "Temporarily Unavailable"
+            case 487: "Request Terminated"
+            case 503: "Service Unavailable"
+            default: "Server Internal Error"
+            }
+        outbox.begin()
+        Self.beginResponse(
+            code, reason, to: request, source: calls[call: handle].peer,
+            tag: code == 100 ? nil : calls[call: handle].tag, &outbox)
+        giveBack(request)
+        if code == 503 {
+            outbox.write("Retry-After: ")
+            outbox.write(decimal: spreadRetry(calls[call: handle].key.value))
+            outbox.write("\r\n")
+        }
+        ResponseWriter.finish(&outbox)
+        sendResponse(handle, code, at: now, &outbox)
+    }
+
+    private static func beginResponse(
+        _ code: UInt32, _ reason: StaticString, to request: borrowing Recalled,
+        source: TransportAddress, tag: UInt64?, _ outbox: inout Outbox
+    ) {
+        ResponseWriter.begin(
+            code, reason, to: request.span, request.index, source: source, toTag: tag, &outbox)
+    }
+
+    /// Sends the open message of the outbox as response of a call.
+    mutating func sendResponse(
+        _ handle: SlotHandle, _ code: UInt32, at now: Instant, _ outbox: inout Outbox
+    ) {
+        guard !outbox.overflowed else {
+            outbox.abandon()
+            counters.add(.droppedOutboxFull)
+            return
+        }
+        let isInvite = calls[call: handle].flags.contains(.invite)
+        let goes: Bool
+        if isInvite {
+            // A 2xx is repeated by the phone, not by us (RFC 6026 §7.1).
+            goes =
+                calls[call: handle].invite.receive(
+                    code < 200 ? .provisional : code < 300 ? .success : .failure, at: now) == .send
+        } else {
+            goes =
+                code == 100
+                || calls[call: handle].other.receive(
+                    code < 200 ? .provisional : .final, at: now) == .send
+        }
+        guard goes else {
+            outbox.abandon()
+            return
+        }
+        if !isInvite || code < 200 || code >= 300 {
+            calls.setResponse(of: handle, calls.bytes.store(outbox.open) ?? .none)
+        } else if calls[call: handle].invite.state == .accepted {
+            calls.setResponse(of: handle, .none)
+        }
+        outbox.end(to: calls[call: handle].peer, from: calls[call: handle].socket)
+        if code >= 200 {
+            calls[call: handle].flags.insert(.answered)
+            if code < 300 { calls[call: handle].flags.insert(.succeeded) }
+        }
+        calls.reschedule(call: handle)
+    }
+}
