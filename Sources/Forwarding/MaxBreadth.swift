@@ -78,7 +78,7 @@ public struct MaxBreadth: BitwiseCopyable, Sendable {
 
 extension HeaderField {
     /// Whether it has a name that SIPMessage does not know, given in lower case.
-    func isNamed(_ lowercaseName: StaticString, _ bytes: Span<UInt8>) -> Bool {
+    public func isNamed(_ lowercaseName: StaticString, _ bytes: Span<UInt8>) -> Bool {
         guard name == .other else { return false }
         let end = bytes.endOfToken(from: line.start, to: line.end)
         return bytes.spellsIgnoringCase(lowercaseName, in: ByteRange(line.start, end))

@@ -137,7 +137,14 @@ extension WorkerCore {
             calls[call: handle].flags.insert(.closed)
             cancelOthers(of: handle, but: branch, .refusedForAll(code), at: now, &outbox)
         }
-        keep(code, bytes.extracting(0..<length), of: branch, handle)
+        if code == 487, calls[branch: branch].why == .unanswered {
+            // It ended because nobody answered in time, not because its caller gave up (§16.8).
+            if calls[call: handle].best.offerSilence(of: branch.slot) == .best(keepsOthers: false) {
+                releaseKept(handle)
+            }
+        } else {
+            keep(code, bytes.extracting(0..<length), of: branch, handle)
+        }
         proceed(handle, at: now, location: &location, outbox: &outbox)
     }
 

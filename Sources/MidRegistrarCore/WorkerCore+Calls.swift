@@ -29,7 +29,7 @@ extension WorkerCore {
         var topRoute: SIPURI?
         var secondRoute: SIPURI?
         let from: SIPURI
-        let hasToTag: Bool
+        let toTag: ByteRange
         do throws(SIPParseError) {
             uri = try SIPURI(bytes, index.requestURI)
             try checkNoHeaders(uri)
@@ -40,7 +40,7 @@ extension WorkerCore {
             from = try SIPURI(bytes, address.uri)
             let to = try NameAddress(bytes, from: toValue.start, to: toValue.end)
             _ = try SIPURI(bytes, to.uri)
-            hasToTag = !to.tag.isEmpty
+            toTag = to.tag
             if index.has(.route) {
                 var cursor = AddressCursor(.route, of: index)
                 while let route = try cursor.next(bytes, index) {
@@ -57,6 +57,7 @@ extension WorkerCore {
             return .done
         }
 
+        let hasToTag = !toTag.isEmpty
         var token: FlowToken?
         var routeIsOurs = false
         var routeMayBeOurs = false
@@ -108,6 +109,13 @@ extension WorkerCore {
             receiveAgain(
                 bytes, length: length, via, flow, call, now: now, location: &location,
                 outbox: &outbox)
+            return .done
+        }
+        if index.method == .ack, hasToTag,
+            ResponseWriter.isTag(tag(bytes, via), bytes, toTag)
+        {
+            // Of a refusal of our own that left nothing behind: it ends here (§17.1.1.3).
+            counters.add(.droppedAck)
             return .done
         }
         guard uri.scheme != .other else {

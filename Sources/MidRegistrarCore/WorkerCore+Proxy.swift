@@ -377,6 +377,12 @@ extension WorkerCore {
     ) {
         ResponseWriter.begin(
             code, reason, to: request.span, request.index, source: source, toTag: tag, &outbox)
+        guard code == 100 else { return }
+        // A 100 brings it back (§8.2.6.1).
+        for number in 0..<request.index.count
+        where request.index[number].isNamed("timestamp", request.span) {
+            outbox.write(request.span, request.index[number].line)
+        }
     }
 
     /// Sends the open message of the outbox as response of a call.

@@ -57,6 +57,18 @@ public enum ResponseWriter {
         outbox.write("\r\n")
     }
 
+    /// Whether a tag is one that ``writeTag(_:_:)`` wrote.
+    public static func isTag(_ tag: UInt64, _ bytes: Span<UInt8>, _ range: ByteRange) -> Bool {
+        guard range.count == 16 else { return false }
+        for part in 0..<16 {
+            let digit = UInt8(truncatingIfNeeded: tag >> UInt64(60 - 4 * part)) & 15
+            guard bytes[range.start + part] == (digit < 10 ? 0x30 + digit : 0x57 + digit) else {
+                return false
+            }
+        }
+        return true
+    }
+
     /// A tag of 16 hexadecimal digits.
     public static func writeTag(_ tag: UInt64, _ outbox: inout Outbox) {
         for part in 0..<16 {

@@ -195,7 +195,8 @@ struct CancelTests {
         let late = fork.scene.advance(ms: 181_000, step: 100)
         #expect(late.map(\.method) == ["CANCEL"])
         #expect(late[0].all("Reason") == ["SIP;cause=480;text=\"NO_ANSWER\""])
-        #expect(fork.respond(487, to: sent[1]).map(\.code) == [0, 487])
+        // To the caller nobody answered.
+        #expect(fork.respond(487, to: sent[1]).map(\.code) == [0, 408])
     }
 
     @Test func `CAN-7: of a call that is not here is answered 481`() {

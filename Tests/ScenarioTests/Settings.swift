@@ -17,6 +17,16 @@ enum Settings {
         case ("main.id", "user"): return insert(.user)
         case ("main.remove_expired", "false"): return { $0.removesExpired = false }
         case ("calls.strangers", "main"): return { $0.strangers = .main }
+        case ("calls.fork", "by-q"): return { $0.forkOrder = .byQ }
+        case ("calls.fork", "parallel"): return { $0.forkOrder = .allAtOnce }
+        case ("calls.redirect", "pass"): return { _ in }
+        case ("calls.branches", _):
+            return number.map { number in { $0.branchesMax = Int(number) } }
+        case ("calls.ring", _):
+            return number.map { number in { $0.timerCMs = UInt64(number) * 1_000 } }
+        case ("calls.reason_from_main", "drop"): return { $0.reasons.fromMain = .drop }
+        case ("calls.reason_from_main", "replace"): return { $0.reasons.fromMain = .replace }
+        case ("calls.reason_from_phones", "pass"): return { $0.reasons.fromOthers = .pass }
         case ("nat.ping", "options"): return { $0.natPing = .options }
         case ("nat.ping", "crlf"): return { $0.natPing = .crlf }
         case ("register.gruu", "true"): return { $0.givesGRUUs = true }
