@@ -6,8 +6,9 @@ import Registration
 import SIPMessage
 import Testing
 
-/// A store that an earlier version wrote: three phones, of which carol's has push parameters.
-@Suite("A store of the version before")
+/// Stores that earlier versions wrote: three phones each, of which bob's of the second has an instance
+/// and a flow, and carol's has push parameters.
+@Suite("A store of a version before")
 struct PreviousVersionTests {
     private static func file(_ name: String) -> [UInt8] {
         let folder = #filePath.prefix(upTo: #filePath.lastIndex(of: "/") ?? #filePath.endIndex)
@@ -18,11 +19,13 @@ struct PreviousVersionTests {
         return Array(bytes.prefix(count))
     }
 
-    private let keys = KeyRing(secret: file("version-1.keys").span)
+    private func keys(_ version: UInt8) -> KeyRing {
+        KeyRing(secret: Self.file("version-\(version).keys").span)
+    }
 
-    private func folder() -> StateFolder {
+    private func folder(_ version: UInt8) -> StateFolder {
         let state = StateFolder()
-        let bytes = Self.file("version-1.mdb")
+        let bytes = Self.file("version-\(version).mdb")
         mkdir(state.path + "/contacts", 0o700)
         if let file = fopen(state.data, "wb") {
             fwrite(bytes, 1, bytes.count, file)
@@ -46,8 +49,29 @@ struct PreviousVersionTests {
         return fingerprints.flowIdentity(bytes.span, request)
     }
 
-    @Test func `is read whole, and its contacts keep their IDs`() throws {
-        let state = folder()
+    @Test(
+        arguments: [
+            (
+                1,
+                [
+                    "alice@example.test awyr73xtxo2rv62ej6q3bakq",
+                    "bob@example.test adba6mhmhwlf7mzfnfweogee",
+                    "carol@example.test aouhho776flgjr32qrguafp5",
+                ]
+            ),
+            (
+                2,
+                [
+                    "alice@example.test aryn34x4njuanni5avio363v",
+                    "bob@example.test aq25cdzxdm3wy4rshbqbj5h5",
+                    "carol@example.test awtdy3htsi5yhmqkfztnoju5",
+                ]
+            ),
+        ] as [(UInt8, [String])])
+    func `is read whole, and its contacts keep their IDs`(
+        version: UInt8, contacts: [String]
+    ) throws {
+        let state = folder(version)
         let store = try state.store()
         defer { store.close() }
         var found: [String] = []
@@ -58,21 +82,17 @@ struct PreviousVersionTests {
                 "\(bytes[0]) \(text(.addressOfRecord, bytes)) \(fact.id.text) \(fact.sequence)")
         }
         #expect(result.damaged == 0)
-        #expect(
-            found == [
-                "1 sip:alice@example.test awyr73xtxo2rv62ej6q3bakq 7",
-                "1 sip:bob@example.test adba6mhmhwlf7mzfnfweogee 7",
-                "1 sip:carol@example.test aouhho776flgjr32qrguafp5 7",
-            ])
+        #expect(found == contacts.map { "\(version) sip:\($0) 7" })
     }
 
-    @Test func `tells a phone by its instance and flow, push parameters or address from now on`()
-        throws
-    {
-        let state = folder()
+    @Test(arguments: [1, 2] as [UInt8])
+    func `tells a phone by its instance and flow, push parameters or address from now on`(
+        version: UInt8
+    ) throws {
+        let state = folder(version)
         let store = try state.store()
         defer { store.close() }
-        let fingerprints = Fingerprints(keys)
+        let fingerprints = Fingerprints(keys(version))
         var after: [UInt64] = []
         _ = try store.forEachFact { _, bytes in
             guard var fact = Fact(bytes) else { return }
@@ -85,10 +105,17 @@ struct PreviousVersionTests {
             try identity(
                 of: "<sip:carol@192.0.2.7;pn-provider=apns;pn-prid=d00d;pn-param=app>",
                 fingerprints) == after[2])
+        guard version == 2 else { return }
+        #expect(
+            try identity(
+                of: "<sip:bob@127.0.0.1:25951>;"
+                    + "+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-AABBCCDDEEFF>\";reg-id=1",
+                fingerprints) == after[1])
     }
 
-    @Test func `becomes the present one record by record`() throws {
-        let state = folder()
+    @Test(arguments: [1, 2] as [UInt8])
+    func `becomes the present one record by record`(version: UInt8) throws {
+        let state = folder(version)
         do {
             let bell = Bell()
             let store = try state.store()
@@ -112,6 +139,6 @@ struct PreviousVersionTests {
         _ = try store.forEachFact { _, bytes in
             if Fact(bytes) != nil { versions.append(bytes[0]) }
         }
-        #expect(versions == [1, Fact.version, 1])
+        #expect(versions == [version, Fact.version, version])
     }
 }
