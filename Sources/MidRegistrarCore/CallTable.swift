@@ -250,9 +250,12 @@ struct CallTable: ~Copyable {
 
     func find(ackKey: TransactionKey) -> SlotHandle? { ackKeys.find(ackKey) }
 
-    /// Lets the ACK of a call's 2xx be found.
+    /// Lets the ACK of a call's 2xx be found; of the first only, and not if another call's has the same
+    /// key, which nothing but its sender's word keeps apart.
     mutating func note(ackKey: TransactionKey, of handle: SlotHandle) {
-        guard calls[handle.slot].ackKey.value == 0, ackKeys.insert(ackKey, handle) else { return }
+        guard calls[handle.slot].ackKey.value == 0, ackKeys.find(ackKey) == nil,
+            ackKeys.insert(ackKey, handle)
+        else { return }
         calls[handle.slot].ackKey = ackKey
     }
 

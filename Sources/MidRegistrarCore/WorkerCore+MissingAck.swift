@@ -15,11 +15,15 @@ extension WorkerCore {
     /// By what an ACK and the 2xx it answers know each other here.
     private func ackKey(_ bytes: Span<UInt8>) -> TransactionKey? {
         guard let callID = index.value(.callID), let value = index.value(.from),
-            let from = try? NameAddress(bytes, from: value.start, to: value.end)
+            let from = try? NameAddress(bytes, from: value.start, to: value.end),
+            let toValue = index.value(.to),
+            let to = try? NameAddress(bytes, from: toValue.start, to: toValue.end)
         else { return nil }
         var hash = KeyedHash(options.keys.transaction)
         hash.update(word: UInt64(index.sequenceNumber))
         hash.update(bytes, from.tag)
+        hash.update(0x20)
+        hash.update(bytes, to.tag)
         hash.update(0x20)
         hash.update(bytes, callID)
         return TransactionKey(value: hash.finish() | 1)

@@ -129,6 +129,34 @@ struct ForkTests {
         #expect(message.filter { $0.code > 0 }.map(\.code) == [100])
     }
 
+    /// The main registrar forks, so the branches are calls here that agree in Call-ID, CSeq and tags.
+    @Test func `two calls that differ in their branch alone are both answered`() {
+        let scene = Scene()
+        var invites: [Sent] = []
+        for number in 0..<2 {
+            let host = "192.0.2.\(number + 1)"
+            var phone = Phone(
+                from: address("\(host):5062"), contact: "<sip:alice@\(host):5062>",
+                sentBy: "\(host):5062", callID: "p\(number)@phone")
+            let relayed = scene.send(phone.register(), from: phone.from)[0]
+            scene.send(answer(relayed), from: mainServer, socket: mainSocket)
+            let uri = "sip:alice@127.0.0.1:5060;ctid=\(relayed.first("Contact").contactID)"
+            invites.append(
+                passed(
+                    scene.send(
+                        request("INVITE", uri, branch: "z9hG4bKfork\(number)"), from: mainServer)))
+        }
+        #expect(invites.map(\.to) == [address("192.0.2.1:5062"), address("192.0.2.2:5062")])
+        for _ in 0..<3 {
+            for invite in invites {
+                let back = scene.send(answer(invite, without: true), from: invite.to)
+                #expect(back.map(\.code) == [200])
+            }
+        }
+        scene.advance(ms: 70_000, step: 100)
+        #expect(scene.gauge(.callsHeld) == 0)
+    }
+
     @Test func `all memory is given back`() {
         let fork = Fork([nil, nil, nil])
         let sent = fork.invite()
