@@ -16,7 +16,7 @@ extension WorkerCore {
         let branch = SlotHandle(
             slot: UInt32(truncatingIfNeeded: seal.transaction >> 32),
             generation: UInt32(truncatingIfNeeded: seal.transaction))
-        // A response to nothing that is there goes nowhere (RFC 6026 §8.? ).
+        // A response to nothing that is there goes nowhere (RFC 6026 §7.3).
         guard calls.isLive(branch: branch),
             !calls[branch: branch].flags.contains(.toMain) || options.mainSide.contains(source)
         else {
