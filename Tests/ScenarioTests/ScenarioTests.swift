@@ -17,7 +17,12 @@ struct ScenarioTests {
             return
         }
         // One that goes through all the same is a failure: its line "pending" has to go.
-        withKnownIssue("pending: \(reason)") { play(scenario) }
+        do {
+            _ = try Player.play(scenario)
+            Issue.record("\(scenario.title) goes through, and is said to be pending: \(reason)")
+        } catch {
+            if Scenarios.chosen != nil { print("\(scenario.title), pending: \(reason)\n\(error)") }
+        }
     }
 
     private func play(_ scenario: Scenario) {
@@ -25,16 +30,15 @@ struct ScenarioTests {
             let ladder = try Player.play(scenario)
             if Scenarios.chosen != nil { print("\(scenario.title)\n\(ladder)") }
         } catch let complaint as Complaint {
-            report(complaint, withLadder: scenario.pending == nil)
+            report(complaint)
         } catch {
             Issue.record(error)
         }
     }
 
-    private func report(_ complaint: Complaint, withLadder: Bool = true) {
-        let text = complaint.description
+    private func report(_ complaint: Complaint) {
         Issue.record(
-            Comment(rawValue: withLadder ? text : String(text.prefix { $0 != "\n" })),
+            Comment(rawValue: complaint.description),
             sourceLocation: SourceLocation(
                 fileID: "Scenarios/\(complaint.file)",
                 filePath: Scenarios.folder.appending(path: complaint.file).path,
