@@ -131,7 +131,8 @@ extension EndToEnd {
             let folder = try Folder()
             // A main registrar that would see anything that got through.
             let main = try DatagramSocket("127.0.0.1", port: Ports.take())
-            let midreg = try Midreg(main: main.endpoint, in: folder)
+            let midreg = try Midreg(
+                main: main.endpoint, configuration: Midreg.unprobed, in: folder)
             try await midreg.start()
             let before = try await midreg.metrics()
             var sent: [String: String] = [:]
@@ -176,7 +177,8 @@ extension EndToEnd {
         @Test func `in a flood leaves few lines in the log, with a count`() async throws {
             let folder = try Folder()
             let main = try DatagramSocket("127.0.0.1", port: Ports.take())
-            let midreg = try Midreg(main: main.endpoint, in: folder)
+            let midreg = try Midreg(
+                main: main.endpoint, configuration: Midreg.unprobed, in: folder)
             try await midreg.start()
             let begin = ContinuousClock.now
             let linesBefore = midreg.log.split(separator: "\n").count

@@ -73,7 +73,8 @@ extension EndToEnd {
         @Test func `a spoofed 200 to a pending REGISTER is dropped`() async throws {
             let folder = try Folder()
             let main = try DatagramSocket("127.0.0.1", port: Ports.take())
-            let midreg = try Midreg(main: main.endpoint, in: folder)
+            let midreg = try Midreg(
+                main: main.endpoint, configuration: Midreg.unprobed, in: folder)
             try await midreg.start()
             let phone = try Phone("alice", server: midreg.endpoint)
             phone.send(phone.makeRegister())

@@ -18,7 +18,8 @@ extension EndToEnd {
             let folder = try Folder()
             let main = try StubRegistrar()
             let midreg = try Midreg(
-                main: main.socket.endpoint, arguments: ["--strangers", "main"], in: folder)
+                main: main.socket.endpoint, configuration: Midreg.unprobed,
+                arguments: ["--strangers", "main"], in: folder)
             try await midreg.start()
             let source = try DatagramSocket(Self.sender)
             let sentBy = try DatagramSocket(Self.sender, port: vector.sentByPort)

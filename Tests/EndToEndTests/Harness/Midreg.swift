@@ -33,6 +33,9 @@ final class Midreg {
     private var child: Child?
     private var starts = 0
 
+    /// Configuration for a main registrar that a test plays and that gets nothing unasked.
+    static let unprobed = "[main]\nprobe = \"0s\"\n"
+
     /// Where phones reach it.
     var endpoint: Endpoint { listeners[0] }
     static let mainPortCount: UInt16 = 4
