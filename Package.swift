@@ -70,7 +70,7 @@ let package = Package(
                 "Registration", "Forwarding", "SIPTransaction", "DigestAuth", "SIPMessage", "Keys",
                 "Bytes",
             ]),
-        room("Configuration", ["CTOML", "Bytes"]),
+        room("Configuration", ["CTOML", "Bytes", "Forwarding"]),
         room("Transport", ["CLinux", "Bytes"]),
         room("ContactStore", ["CLMDB", "Registration", "Bytes"]),
         room(

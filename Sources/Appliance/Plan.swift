@@ -96,6 +96,7 @@ struct Plan {
         options.timerCMs = UInt64(settings.calls.ringSeconds) * 1_000
         options.reasons.fromMain = Self.handling(settings.calls.reasonFromMain)
         options.reasons.fromOthers = Self.handling(settings.calls.reasonFromPhones)
+        Self.apply(settings.redirect, to: &options)
         options.callsMax = max(1, settings.limits.callsMax / workers)
         options.callBytesMax = min(Int(settings.limits.callBytesMax) / workers, 4_095 << 20)
         options.removesExpired = settings.main.removesExpired
@@ -117,6 +118,35 @@ struct Plan {
         let share = settings.limits.bindingsMax / workers
         options.bindingsMax = workers == 1 ? share : share + share / 4 + 64
         self.options = options
+    }
+
+    private static func apply(
+        _ redirect: Settings.Redirect, to options: inout CoreOptions
+    ) {
+        // The settings have only rules that can be read.
+        let rules = redirect.rules.map { text in
+            do throws(RedirectFilter.Rule.Fault) {
+                return try RedirectFilter.Rule(text)
+            } catch {
+                preconditionFailure("a rule that was not checked")
+            }
+        }
+        var policy = RedirectPolicy(
+            filter: RedirectFilter(
+                rules,
+                otherwise: redirect.otherwise == .allow ? .allow : .deny),
+            totalMax: redirect.totalMax, perBranchMax: redirect.perBranchMax,
+            depthMax: redirect.depthMax)
+        policy.followsMain = redirect.fromMain == .follow
+        policy.followsPhones = redirect.fromPhones == .follow
+        policy.trusted = Edges(redirect.trusted)
+        policy.waits = redirect.when == .afterAll
+        policy.cancelsOthers = redirect.cancelsOthers
+        policy.writesDiversion = redirect.writesDiversion
+        policy.writesHistory = redirect.writesHistory
+        options.redirects = policy
+        options.redirectServer = UInt32(redirect.server.rawValue).flatMap(RedirectAnswer.Code.init)
+        options.redirectsByUs = redirect.contacts == .routed
     }
 
     private static func placement(_ main: Settings.Main) -> MainContact.Placement {

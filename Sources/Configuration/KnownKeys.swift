@@ -24,6 +24,14 @@ enum KnownKeys {
             "calls",
             ["strangers", "fork", "branches", "ring", "reason_from_main", "reason_from_phones"]
         ),
+        (
+            "redirect",
+            [
+                "from_main", "from_phones", "trusted", "max_total", "max_per_branch", "max_depth",
+                "rules", "otherwise", "when", "cancel_others", "diversion", "history_info",
+                "server", "contacts",
+            ]
+        ),
         ("nat", ["ping", "max_expires"]),
         ("store", ["path", "size", "durability"]),
         ("limits", ["bindings", "calls", "call_memory"]),
@@ -55,7 +63,6 @@ enum KnownKeys {
         "listen.key": "this version listens on UDP only",
         "register.absorb": "this version trusts a binding's flow",
         "register.nat_expires": "this version grants every phone alike",
-        "calls.redirect": "this version passes redirects",
         "calls.timeout": "calls.ring says how long a phone may ring",
         "limits.per_source": "this version limits no source",
         "limits.trusted": "this version limits no source",

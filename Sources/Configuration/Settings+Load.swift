@@ -73,6 +73,7 @@ struct Draft {
         let domains = readDomains(isWhole: isWhole)
         let register = readRegister(isWhole: isWhole, mainExpires: expires, domains: domains)
         let calls = readCalls()
+        let redirect = readRedirect()
         let store = readStore()
         let limits = readLimits()
         let http: Placed<TransportAddress?> = reader.read(
@@ -106,7 +107,7 @@ struct Draft {
                 account: account,
                 sourceHeader: sourceHeader),
             register: register, domains: domains, calls: calls,
-            store: store, natPing: natPing, natExpirySeconds: natExpiry,
+            redirect: redirect, store: store, natPing: natPing, natExpirySeconds: natExpiry,
             limits: limits,
             counters: .init(http: http.value),
             log: .init(format: format.value, level: level.value))
@@ -249,7 +250,7 @@ extension Draft {
     }
 
     /// A list of addresses, each with a port or without.
-    private mutating func readMachines(
+    mutating func readMachines(
         _ section: String, _ key: String, countMax: Int
     ) -> [TransportAddress] {
         guard

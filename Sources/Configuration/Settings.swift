@@ -12,6 +12,7 @@ package struct Settings: Equatable, Sendable {
     /// Domains with a mode of their own, at most ``domainsMax``; no two of one name.
     package let domains: [Domain]
     package let calls: Calls
+    package let redirect: Redirect
     package let store: Store
     package let natPing: NATPing
     /// What a phone behind NAT is granted at most; `nil` for as much as others.

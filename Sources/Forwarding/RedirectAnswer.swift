@@ -4,7 +4,8 @@ public import SIPMessage
 /// The answer of a redirect server (RFC 3261 §8.3): who calls is told where to, instead of being
 /// forwarded. Stateless: its ACK is absorbed by whoever knows that no transaction is his.
 ///
-/// ``begin(_:to:_:source:toTag:_:)``, a contact for each binding, then `ResponseWriter.finish`.
+/// ``begin(_:to:_:source:toTag:_:)``, a contact for each binding (``beginContact(_:)``, its URI,
+/// ``endContact(q:expires:_:)``), then `ResponseWriter.finish`.
 public enum RedirectAnswer {
     /// What may be answered (§21.3).
     public enum Code: UInt32, CaseIterable, Sendable {
@@ -34,18 +35,15 @@ public enum RedirectAnswer {
             code.rawValue, code.phrase, to: bytes, index, source: source, toTag: toTag, &outbox)
     }
 
-    /// Writes one Contact.
+    /// Writes what stands before the URI of a contact, which comes without angle brackets.
+    public static func beginContact(_ outbox: inout Outbox) { outbox.write("Contact: <") }
+
+    /// Writes what stands behind it.
     ///
     /// - Parameters:
-    ///   - uri: a URI without angle brackets, as it was registered or as it is reached through us.
     ///   - q: in thousandths; `nil` if the binding has none.
     ///   - expires: how long the binding still holds, in seconds; `nil` leaves it out.
-    public static func writeContact(
-        _ bytes: Span<UInt8>, _ uri: ByteRange, q: UInt16?, expires: UInt32?,
-        _ outbox: inout Outbox
-    ) {
-        outbox.write("Contact: <")
-        outbox.write(bytes, uri)
+    public static func endContact(q: UInt16?, expires: UInt32?, _ outbox: inout Outbox) {
         outbox.write(">")
         if let q {
             outbox.write(";q=")

@@ -16,6 +16,48 @@ public struct RedirectFilter: Sendable {
         /// The user part with its escapes resolved; with a `*` at its end whatever begins so.
         public var user: String?
 
+        /// What is wrong with a rule in text.
+        public enum Fault: Error, Equatable {
+            /// It does not begin with `allow` or `deny`.
+            case noAction(String)
+            /// It names something that no rule looks at.
+            case unknown(String)
+            /// It says what a name cannot be.
+            case value(name: String, String)
+            /// It names something twice.
+            case twice(String)
+        }
+
+        /// Reads `deny host=203.0.113.0/24 transport=udp`, `allow user=1900*`, `deny` …: what to do, then
+        /// what it looks at, each as name and value.
+        public init(_ text: String) throws(Fault) {
+            let words = text.split(separator: " ").map(String.init)
+            switch words.first {
+            case "allow": action = .allow
+            case "deny": action = .deny
+            default: throw .noAction(words.first ?? "")
+            }
+            var seen: Set<String> = []
+            for word in words.dropFirst() {
+                let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
+                guard parts.count == 2 else { throw .unknown(word) }
+                let (name, value) = (parts[0], parts[1])
+                guard seen.insert(name).inserted else { throw .twice(name) }
+                switch (name, value) {
+                case ("scheme", "sip"): scheme = .sip
+                case ("scheme", "sips"): scheme = .sips
+                case ("host", _): host = HostPattern(value)
+                case ("transport", "udp"), ("transport", "tcp"), ("transport", "tls"),
+                    ("transport", "ws"), ("transport", "wss"), ("transport", "sctp"):
+                    transport = value
+                case ("user", _): user = value
+                case ("scheme", _), ("transport", _): throw .value(name: name, value)
+                default: throw .unknown(name)
+                }
+                if name == "host", host == nil { throw .value(name: name, value) }
+            }
+        }
+
         public init(
             _ action: Action, scheme: SIPURI.Scheme? = nil, host: HostPattern? = nil,
             transport: String? = nil, user: String? = nil

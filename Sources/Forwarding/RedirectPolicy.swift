@@ -1,6 +1,13 @@
-/// Which redirects are followed, and how far. Whether any of a source's are is the caller's to say:
-/// following one sends a call where somebody else wants it.
+public import Bytes
+
+/// Which redirects are followed, and how far: following one sends a call where somebody else wants it.
 public struct RedirectPolicy: Sendable {
+    /// Whether those of the main registrar are.
+    public var followsMain = false
+    /// Whether those of every phone are.
+    public var followsPhones = false
+    /// Hosts whose redirects are followed, whatever is said of phones.
+    public var trusted = Edges([])
     public var filter: RedirectFilter
     /// The most contacts followed for one request.
     public var totalMax: Int
@@ -8,6 +15,14 @@ public struct RedirectPolicy: Sendable {
     public var perBranchMax: Int
     /// How many redirects may lead to a target, one after the other; 0 follows none.
     public var depthMax: Int
+    /// Whether what is called because of a redirect waits until all that rings has ended.
+    public var waits = false
+    /// Whether what else rings or waits is given up for a redirect that is followed.
+    public var cancelsOthers = false
+    /// Whether a request says by Diversion who redirected it (RFC 5806).
+    public var writesDiversion = false
+    /// Whether a request says by History-Info where it has been (RFC 7044).
+    public var writesHistory = false
 
     public init(
         filter: RedirectFilter = RedirectFilter([], otherwise: .allow), totalMax: Int = 16,
@@ -17,6 +32,19 @@ public struct RedirectPolicy: Sendable {
         self.totalMax = totalMax
         self.perBranchMax = perBranchMax
         self.depthMax = depthMax
+    }
+
+    /// Whether what is called because of a redirect learns of it.
+    public var tells: Bool { writesDiversion || writesHistory }
+
+    /// Whether a redirect of anybody is followed.
+    public var followsAny: Bool { followsMain || followsPhones || !trusted.isEmpty }
+
+    /// Whether a redirect is followed.
+    ///
+    /// - Parameter isMain: whether it answers what was sent to the main registrar.
+    public func follows(_ source: TransportAddress, isMain: Bool) -> Bool {
+        isMain ? followsMain : followsPhones || trusted.contains(source)
     }
 
     /// Whether the contacts of such a response are places to try instead. A 305 names a proxy and a 380
@@ -45,8 +73,6 @@ public enum ContactFate: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case tooDeep
     /// Too many for this 3xx, for this request, or for the set.
     case tooMany
-    /// Nothing more is tried for this request.
-    case stopped
 
     /// Whether the contact is taken out of the 3xx.
     var isGone: Bool { self == .followed || self == .known }

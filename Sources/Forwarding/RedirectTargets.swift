@@ -5,9 +5,9 @@ public import SIPMessage
 /// is taken out of the 3xx before that becomes one of the final responses; if nothing is left, it
 /// does not.
 ///
-/// It is room that is taken once and used for one response after the other:
-/// ``follow(_:_:policy:isSecure:from:payload:into:)``, then ``isAllGone`` or
-/// ``writeRemaining(_:_:_:)``.
+/// It is room that is taken once and used for one response after the other: ``read(_:_:)``,
+/// ``deny(_:)`` for what the caller does not want, ``follow(_:policy:isSecure:_:into:)``, then
+/// ``isAllGone`` or ``writeRemaining(_:_:_:)``.
 public struct RedirectTargets: ~Copyable {
     /// The most contacts that are looked at; of a longer list none is followed.
     public static let contactsMax = 64
@@ -39,52 +39,76 @@ public struct RedirectTargets: ~Copyable {
     }
 
     /// Whether no contact is left: the 3xx is dropped then, and what the followed ones answer stands
-    /// for it. Not so for one that had none.
+    /// for it. Not so for one that had none, or none that is followed: the caller learns what it says.
     public var isAllGone: Bool {
         for number in 0..<count where !contacts[number].fate.isGone { return false }
-        return count > 0
+        return count(of: .followed) > 0
     }
 
-    /// Puts the contacts of a 3xx that may be followed into the target set, the best by `q` first;
-    /// one without `q` counts as 1, as RFC 3261 has it for bindings (OpenSIPS takes 0.01).
-    ///
-    /// - Parameters:
-    ///   - isSecure: whether the request came with a SIPS request-URI.
-    ///   - parent: the number of the target that answered, whose end is told after this.
-    ///   - payload: the caller's own of each new target.
-    public mutating func follow(
-        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, policy: RedirectPolicy,
-        isSecure: Bool, from parent: Int, payload: UInt64, into targets: inout TargetSet
-    ) {
+    /// Reads the contacts of a response, all or none: who wrote a list that breaks off may have meant
+    /// another. None of what is no redirect.
+    public mutating func read(_ bytes: Span<UInt8>, _ index: borrowing MessageIndex) {
         count = 0
         guard RedirectPolicy.follows(UInt32(truncatingIfNeeded: index.statusCode)) else { return }
-        count = (try? read(bytes, index)) ?? 0
+        count = (try? readAll(bytes, index)) ?? 0
+    }
+
+    /// The URI of a contact; numbers are those of the response, from 0.
+    public func uri(_ number: Int) -> SIPURI {
+        precondition(number >= 0 && number < count, "the contact is there")
+        return contacts[number].uri
+    }
+
+    /// Leaves a contact to whoever sent the request.
+    public mutating func deny(_ number: Int) { contacts[number].fate = .filtered }
+
+    /// Puts the contacts that may be followed into the target set, the best by `q` first; one without
+    /// `q` counts as 1, as RFC 3261 has it for bindings (OpenSIPS takes 0.01).
+    ///
+    /// - Parameters:
+    ///   - bytes: of the response that was read.
+    ///   - isSecure: whether the request came with a SIPS request-URI.
+    ///   - origin: of each new target.
+    public mutating func follow(
+        _ bytes: Span<UInt8>, policy: RedirectPolicy, isSecure: Bool, _ origin: Target.Origin,
+        into targets: inout TargetSet
+    ) {
         var followed = 0
         while let number = best() {
             let uri = contacts[number].uri
             var fate =
                 targets.has(bytes, uri)
                 ? .known : Self.judge(bytes, uri, policy: policy, isSecure: isSecure)
-            if fate == .followed, Int(targets[parent].depth) >= policy.depthMax { fate = .tooDeep }
+            if fate == .followed, Int(origin.depth) > policy.depthMax { fate = .tooDeep }
             if fate == .followed,
                 followed >= policy.perBranchMax || targets.followedCount >= policy.totalMax
             {
                 fate = .tooMany
             }
             if fate == .followed {
-                let added = targets.follow(
-                    bytes, uri, q: contacts[number].q, payload: payload, from: parent,
-                    status: UInt16(truncatingIfNeeded: index.statusCode),
-                    contacts[number].mapping)
-                switch added {
+                var origin = origin
+                origin.mapping = contacts[number].mapping
+                switch targets.follow(bytes, uri, q: contacts[number].q, origin) {
                 case .added: followed += 1
                 case .known: fate = .known
                 case .itself: fate = .itself
                 case .full: fate = .tooMany
-                case .stopped: fate = .stopped
                 }
             }
             contacts[number].fate = fate
+        }
+    }
+
+    /// Takes back that the contact with a target's URI is followed: there was no room for it after all.
+    public mutating func giveUp(
+        _ target: Target, of targets: borrowing TargetSet, _ bytes: Span<UInt8>
+    ) {
+        for number in 0..<count where contacts[number].fate == .followed {
+            if SIPURI.equivalent(
+                contacts[number].uri, in: bytes, target.uri, in: targets.bytes)
+            {
+                contacts[number].fate = .tooMany
+            }
         }
     }
 
@@ -100,8 +124,7 @@ public struct RedirectTargets: ~Copyable {
         return policy.filter.allows(bytes, uri) ? .followed : .filtered
     }
 
-    /// Reads all contacts, or throws: who wrote a list that breaks off may have meant another.
-    private mutating func read(
+    private mutating func readAll(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex
     ) throws(SIPParseError) -> Int {
         var cursor = AddressCursor(.contact, of: index)

@@ -4,24 +4,6 @@ public import SIPMessage
 /// Diversion fields (RFC 5806) of a branch that a redirect led to: the callee is told who was called,
 /// the latest first, so they stand before those that came.
 public enum Diversion {
-    /// Copies those of the 3xx, in which who redirects may say why.
-    ///
-    /// - Returns: whether there were any.
-    public static func copy(
-        _ response: Span<UInt8>, _ index: borrowing MessageIndex, _ outbox: inout Outbox
-    ) -> Bool {
-        var found = false
-        var number = 0
-        while number < index.count {
-            let field = index[number]
-            number += 1
-            guard field.isNamed("diversion", response) else { continue }
-            outbox.write(response, field.line)
-            found = true
-        }
-        return found
-    }
-
     /// Writes one.
     ///
     /// - Parameters:
@@ -42,8 +24,8 @@ public enum Diversion {
 /// History-Info fields (RFC 7044) of a branch that a redirect led to: an entry for each target on the
 /// way to it, behind those that came.
 ///
-/// The branch of target n has the index of the request with `.n+1` behind it (§10.3), that of a
-/// request without any is 1.
+/// Branch n has the index of the request with `.n` behind it (§10.3), that of a request without any
+/// is 1.
 public struct HistoryInfo: BitwiseCopyable, Sendable {
     /// The index of the last entry; empty if there is no entry.
     private let last: ByteRange
@@ -105,9 +87,9 @@ public struct HistoryInfo: BitwiseCopyable, Sendable {
     ///
     /// - Parameters:
     ///   - request: the request as it came, whose index this is.
-    ///   - number: of the target, in `targets`.
+    ///   - place: of the target, in `targets`, where all are that lead to it.
     public func write(
-        _ request: Span<UInt8>, _ index: borrowing MessageIndex, target number: Int,
+        _ request: Span<UInt8>, _ index: borrowing MessageIndex, target place: Int,
         of targets: borrowing TargetSet, _ outbox: inout Outbox
     ) {
         if last.isEmpty {
@@ -116,54 +98,56 @@ public struct HistoryInfo: BitwiseCopyable, Sendable {
             outbox.write(request, index.requestURI)
             outbox.write(">;index=1\r\n")
         }
-        var depth: UInt16 = 0
-        while depth <= targets[number].depth {
+        var depth: UInt8 = 0
+        while depth <= targets[place].origin.depth {
             // Up to the one of this depth, and the one below it, which says how it ended.
-            var at = number
+            var at = place
             var below: Int?
-            while targets[at].depth > depth, let parent = targets.parent(of: at) {
+            while targets[at].origin.depth > depth,
+                let parent = targets.place(ofBranch: targets[at].origin.parent)
+            {
                 below = at
                 at = parent
             }
-            write(request, at, endedFor: below, of: targets, &outbox)
+            if targets[at].origin.depth == depth {
+                write(request, at, endedFor: below, of: targets, &outbox)
+            }
             depth += 1
         }
     }
 
     private func write(
-        _ request: Span<UInt8>, _ number: Int, endedFor below: Int?,
+        _ request: Span<UInt8>, _ place: Int, endedFor below: Int?,
         of targets: borrowing TargetSet, _ outbox: inout Outbox
     ) {
-        let target = targets[number]
+        let target = targets[place]
         let end = target.uri.headers.isEmpty ? target.uri.whole.end : target.uri.headers.start - 1
         outbox.write("History-Info: <")
         outbox.write(targets.bytes, ByteRange(target.uri.whole.start, end))
         if let below {
             outbox.write("?Reason=SIP%3Bcause%3D")
-            outbox.write(decimal: UInt64(targets[below].status))
+            outbox.write(decimal: UInt64(targets[below].origin.status))
         }
         outbox.write(">;index=")
-        writeIndex(request, branch: number, &outbox)
-        switch target.mapping {
+        writeIndex(request, branch: target.number, &outbox)
+        switch target.origin.mapping {
         // A binding is a contact of who was called.
-        case .unsaid where target.depth == 0, .sameUser: outbox.write(";rc=")
+        case .unsaid where target.origin.depth == 0, .sameUser: outbox.write(";rc=")
         case .otherUser: outbox.write(";mp=")
         case .unsaid:
             outbox.write("\r\n")
             return
         }
-        writeIndex(request, branch: targets.parent(of: number), &outbox)
+        writeIndex(request, branch: target.origin.parent, &outbox)
         outbox.write("\r\n")
     }
 
-    /// The index of a branch; of the request, if there is none.
-    private func writeIndex(
-        _ request: Span<UInt8>, branch: Int?, _ outbox: inout Outbox
-    ) {
+    /// The index of a branch; of the request, for 0.
+    private func writeIndex(_ request: Span<UInt8>, branch: UInt16, _ outbox: inout Outbox) {
         if last.isEmpty { outbox.write("1") } else { outbox.write(request, last) }
         if isGap { outbox.write(".0") }
-        guard let branch else { return }
+        guard branch > 0 else { return }
         outbox.write(".")
-        outbox.write(decimal: UInt64(branch + 1))
+        outbox.write(decimal: UInt64(branch))
     }
 }

@@ -27,6 +27,7 @@ public struct MainSide: Sendable {
 /// Proxies between phones and us, whose Via and Path are believed. One without a port matches any.
 public struct Edges: Sendable {
     private let addresses: [TransportAddress]
+    public var isEmpty: Bool { addresses.isEmpty }
 
     /// - Parameter addresses: port 0 stands for any port.
     public init(_ addresses: [TransportAddress]) { self.addresses = addresses }

@@ -1,7 +1,7 @@
 internal import Bytes
 public import SIPMessage
 
-/// One place a request is to be tried at.
+/// One place that a request was tried at, or is going to be.
 public struct Target: BitwiseCopyable, Sendable {
     /// How a target came of the one that was redirected, as its Contact says (RFC 7044 §10.4).
     public enum Mapping: UInt8, BitwiseCopyable, Sendable {
@@ -12,72 +12,50 @@ public struct Target: BitwiseCopyable, Sendable {
         case otherUser
     }
 
-    enum State: UInt8, BitwiseCopyable { case waiting, due, started, finished }
+    /// What is known of a target beside its URI.
+    public struct Origin: BitwiseCopyable, Sendable {
+        /// The number of the branch whose 3xx named it, from 1; 0 for those of the location service.
+        public var parent: UInt16 = 0
+        /// How many redirects led to it; 0 for those of the location service.
+        public var depth: UInt8 = 0
+        /// The status of the 3xx that named it; 0 for those of the location service.
+        public var status: UInt16 = 0
+        /// What that 3xx says of its user.
+        public var mapping = Mapping.unsaid
+
+        public init() {}
+    }
 
     /// Its parts, in ``TargetSet/bytes``.
     public let uri: SIPURI
-    /// The caller's own: what the set does not look at.
-    public let payload: UInt64
+    /// The number of its branch, from 1; 0 as long as it has none.
+    public let number: UInt16
     /// Preference in thousandths, 0 to 1,000.
     public let q: UInt16
-    /// How many redirects led to it; 0 for a binding.
-    public let depth: UInt16
-    /// The status of the 3xx that named it; 0 for a binding.
-    public let status: UInt16
-    /// What that 3xx says of its user.
-    public let mapping: Mapping
-    /// 0 for those of the location service, else one more than the number of the target whose 3xx
-    /// named it.
-    let chain: UInt16
-    var state = State.waiting
+    public let origin: Origin
 
-    static var nothing: Target {
-        Target(
-            uri: .nothing, payload: 0, q: 0, depth: 0, status: 0, mapping: .unsaid, chain: 0)
-    }
+    static var nothing: Target { Target(uri: .nothing, number: 0, q: 0, origin: Origin()) }
 }
 
-/// The target set of a response context (RFC 3261 §16.5 to §16.7): what is tried, in which order,
-/// nothing twice.
+/// The target set of a request at the moment when a redirect adds to it (RFC 3261 §16.5): no URI
+/// enters it that is equivalent to one in it or to the request-URI.
 ///
-/// By `q`, equal ones are tried at the same time, and lower ones when all before have failed; one
-/// without `q` counts as 1. A `q` of 0 is the last in order and is called too: RFC 3261 knows no
-/// preference that means never, and a phone that does not want calls does not register.
-///
-/// Contacts of a 3xx are tried at once, whatever else rings, among themselves by `q`; what stands
-/// lower than the target that was redirected waits for them, as for all that came of it.
-///
-/// The caller opens a group, starts each target of it, tells the end of each, and opens the next:
-/// ``openGroup()``, ``startNext()``, ``finish(_:)``. Room is taken once; ``begin(_:requestURI:_:)``
-/// empties it for another request.
+/// Room is taken once; ``begin(_:requestURI:)`` empties it for another request. Who calls fills it with
+/// what the response context knows, since most calls are never redirected and need none.
 public struct TargetSet: ~Copyable {
-    public enum Order: UInt8, BitwiseCopyable, Sendable {
-        /// Equal `q` at the same time, lower ones after them.
-        case byQ
-        /// All at the same time.
-        case allAtOnce
-    }
-
     public enum Addition: Equatable, Sendable {
-        /// It has this number.
-        case added(Int)
+        case added
         /// It is there already.
         case known
         /// It is the request-URI the request came with.
         case itself
         /// There is no room for it or its bytes.
         case full
-        /// Nothing more is tried.
-        case stopped
     }
 
-    public private(set) var order = Order.byQ
-    /// How many targets there are; they are numbered from 0.
     public private(set) var count = 0
     /// How many of them came of redirects.
     public private(set) var followedCount = 0
-    /// Whether nothing more is tried.
-    public private(set) var isStopped = false
 
     private var targets: RigidBuffer<Target>
     private var uris: ByteBuffer
@@ -85,7 +63,7 @@ public struct TargetSet: ~Copyable {
     private var requestURI = SIPURI.nothing
 
     /// - Parameters:
-    ///   - targetsMax: the most branches of one request, at most 1,024.
+    ///   - targetsMax: the most targets of one request.
     ///   - bytesMax: room for the URIs of all of them and the request-URI together, at least
     ///     `MessageIndex.uriBytesMax`.
     public init(targetsMax: Int, bytesMax: Int) {
@@ -102,76 +80,71 @@ public struct TargetSet: ~Copyable {
         get { uris.span }
     }
 
-    public subscript(number: Int) -> Target {
-        precondition(number >= 0 && number < count, "the target is there")
-        return targets[number]
+    public subscript(place: Int) -> Target {
+        precondition(place >= 0 && place < count, "the target is there")
+        return targets[place]
     }
-
-    // MARK: Adding
 
     /// Empties the set for another request.
     ///
     /// - Parameter uri: the request-URI that it came with: no redirect leads there again.
-    public mutating func begin(_ bytes: Span<UInt8>, requestURI uri: SIPURI, _ order: Order) {
-        (count, followedCount, isStopped) = (0, 0, false)
-        self.order = order
+    public mutating func begin(_ bytes: Span<UInt8>, requestURI uri: SIPURI) {
+        (count, followedCount) = (0, 0)
         uris.clear()
         requestURI = keep(bytes, uri) ?? .nothing
     }
 
-    /// Adds a binding. Bindings are told apart by `payload` alone: two phones behind two NATs may well
-    /// have the same contact URI, and both are called.
+    /// Adds what was tried or is going to be. Two phones behind two NATs may well have the same
+    /// contact URI, and both are called, so nothing is compared.
     ///
-    /// - Parameter q: in thousandths, 1,000 if the contact has none.
+    /// - Parameter number: of its branch, 0 if it has none yet.
+    /// - Returns: `false` if there is no room.
+    @discardableResult
     public mutating func add(
-        _ bytes: Span<UInt8>, _ uri: SIPURI, q: UInt16, payload: UInt64
-    ) -> Addition {
-        for number in 0..<count where targets[number].chain == 0 {
-            if targets[number].payload == payload { return .known }
-        }
-        return append(bytes, uri, q, payload, depth: 0, status: 0, .unsaid, chain: 0)
+        _ bytes: Span<UInt8>, _ uri: SIPURI, number: UInt16, _ origin: Target.Origin
+    ) -> Bool {
+        append(bytes, uri, 1_000, number, origin)
     }
 
-    /// Adds a contact of the 3xx that `parent` answered, before the end of `parent` is told. No URI
-    /// is tried that is equivalent to one that was (§16.5), a binding's included.
+    /// Adds a contact of a 3xx, unless it is here already or there is no room.
+    ///
+    /// - Parameter q: in thousandths.
     public mutating func follow(
-        _ bytes: Span<UInt8>, _ uri: SIPURI, q: UInt16, payload: UInt64, from parent: Int,
-        status: UInt16, _ mapping: Target.Mapping
+        _ bytes: Span<UInt8>, _ uri: SIPURI, q: UInt16, _ origin: Target.Origin
     ) -> Addition {
-        precondition(
-            parent >= 0 && parent < count && targets[parent].state == .started,
-            "who redirects was asked")
-        if let place = place(of: bytes, uri) { return place }
-        let added = append(
-            bytes, uri, q, payload, depth: targets[parent].depth + 1,
-            status: status, mapping, chain: UInt16(parent + 1))
-        if case .added = added { followedCount += 1 }
-        return added
+        precondition(q <= 1_000, "a preference is at most 1")
+        for place in 0..<count
+        where SIPURI.equivalent(uri, in: bytes, targets[place].uri, in: uris.span) {
+            return .known
+        }
+        if SIPURI.equivalent(uri, in: bytes, requestURI, in: uris.span) { return .itself }
+        return append(bytes, uri, q, 0, origin) ? .added : .full
     }
 
     /// Whether a URI is equivalent to one in the set.
-    public func has(_ bytes: Span<UInt8>, _ uri: SIPURI) -> Bool { place(of: bytes, uri) == .known }
-
-    private func place(of bytes: Span<UInt8>, _ uri: SIPURI) -> Addition? {
-        for number in 0..<count
-        where SIPURI.equivalent(uri, in: bytes, targets[number].uri, in: uris.span) {
-            return .known
+    public func has(_ bytes: Span<UInt8>, _ uri: SIPURI) -> Bool {
+        for place in 0..<count
+        where SIPURI.equivalent(uri, in: bytes, targets[place].uri, in: uris.span) {
+            return true
         }
-        return SIPURI.equivalent(uri, in: bytes, requestURI, in: uris.span) ? .itself : nil
+        return false
+    }
+
+    /// The place of the target with a branch's number; `nil` if it is not here.
+    public func place(ofBranch number: UInt16) -> Int? {
+        guard number > 0 else { return nil }
+        for place in 0..<count where targets[place].number == number { return place }
+        return nil
     }
 
     private mutating func append(
-        _ bytes: Span<UInt8>, _ uri: SIPURI, _ q: UInt16, _ payload: UInt64, depth: UInt16,
-        status: UInt16, _ mapping: Target.Mapping, chain: UInt16
-    ) -> Addition {
-        precondition(q <= 1_000, "a preference is at most 1")
-        guard !isStopped else { return .stopped }
-        guard count < targets.count, let kept = keep(bytes, uri) else { return .full }
-        targets[count] = Target(
-            uri: kept, payload: payload, q: q, depth: depth, status: status, mapping: mapping,
-            chain: chain)
+        _ bytes: Span<UInt8>, _ uri: SIPURI, _ q: UInt16, _ number: UInt16, _ origin: Target.Origin
+    ) -> Bool {
+        guard count < targets.count, let kept = keep(bytes, uri) else { return false }
+        targets[count] = Target(uri: kept, number: number, q: q, origin: origin)
         count += 1
-        return .added(count - 1)
+        if origin.depth > 0 { followedCount += 1 }
+        return true
     }
 
     /// A copy of the URI among our bytes; `nil` if there is no room.
@@ -181,78 +154,4 @@ public struct TargetSet: ~Copyable {
         uris.append(bytes, uri.whole)
         return try? SIPURI(uris.span, ByteRange(start, uris.count))
     }
-
-    // MARK: Trying
-
-    /// Finds what is to be tried now, and says how many they are; ``startNext()`` gives them out.
-    public mutating func openGroup() -> Int {
-        var due = 0
-        for number in 0..<count where targets[number].state == .waiting && isNext(number) {
-            targets[number].state = .due
-            due += 1
-        }
-        return due
-    }
-
-    /// The number of a target of the open group, which counts as started; `nil` after the last.
-    public mutating func startNext() -> Int? {
-        for number in 0..<count where targets[number].state == .due {
-            targets[number].state = .started
-            return number
-        }
-        return nil
-    }
-
-    /// Notes that the branch of a target has ended without success.
-    public mutating func finish(_ number: Int) {
-        precondition(
-            number >= 0 && number < count && targets[number].state == .started,
-            "who ends was begun")
-        targets[number].state = .finished
-    }
-
-    /// Tries nothing more: somebody answered, refused for all (6xx), or the caller gave up.
-    public mutating func stop() {
-        isStopped = true
-        for number in 0..<count where targets[number].state < .started {
-            targets[number].state = .finished
-        }
-    }
-
-    /// The number of the target whose 3xx named this one; `nil` for a binding.
-    public func parent(of number: Int) -> Int? {
-        precondition(number >= 0 && number < count, "the target is there")
-        return targets[number].chain > 0 ? Int(targets[number].chain) - 1 : nil
-    }
-
-    /// Whether all that was to be tried has ended.
-    public var isFinished: Bool {
-        for number in 0..<count where targets[number].state != .finished { return false }
-        return true
-    }
-
-    /// Whether nothing that is not over stands before a target: neither another of its chain with a
-    /// higher `q`, nor what came of one by redirects.
-    private func isNext(_ number: Int) -> Bool {
-        guard order == .byQ else { return true }
-        let mine = targets[number]
-        for other in 0..<count where targets[other].state != .finished {
-            if let q = preference(of: other, in: mine.chain), q > mine.q { return false }
-        }
-        return true
-    }
-
-    /// The `q` of the target in `chain` that another is or came of; `nil` if it came of none there.
-    private func preference(of number: Int, in chain: UInt16) -> UInt16? {
-        var at = number
-        while targets[at].chain != chain {
-            guard targets[at].chain > 0 else { return nil }
-            at = Int(targets[at].chain) - 1
-        }
-        return targets[at].q
-    }
-}
-
-extension Target.State: Comparable {
-    static func < (one: Self, other: Self) -> Bool { one.rawValue < other.rawValue }
 }

@@ -28,6 +28,8 @@ struct Call: BitwiseCopyable {
         static let leavesOutRoute = Flags(rawValue: 256)
         /// That the ACK is missing has been said.
         static let ackMissing = Flags(rawValue: 512)
+        /// Its branches stay until it is answered: what a redirect names is compared with them.
+        static let keepsBranches = Flags(rawValue: 1_024)
     }
 
     var flags: Flags = []
@@ -89,8 +91,9 @@ struct CallTarget: BitwiseCopyable {
     var kind = Kind.main
     /// Those of equal rank are called at once, lower ranks first.
     var rank: Int16 = 0
-    /// Redirects that led here.
-    var depth: UInt8 = 0
+    /// What is tried because of one redirect is a chain, which has the number of the branch that was
+    /// redirected; 0 is that of the location service.
+    var origin = Target.Origin()
     var hasID = false
     var id = ContactID(high: 0, low: 0)
     /// Which of the contact's flows, newest first.
@@ -131,6 +134,8 @@ struct Branch: BitwiseCopyable {
         static let toMain = Flags(rawValue: 128)
         /// To the phone of a contact ID, which may have other flows.
         static let toContact = Flags(rawValue: 256)
+        /// Stays until its call is answered.
+        static let kept = Flags(rawValue: 512)
     }
 
     var flags: Flags = []
@@ -142,7 +147,9 @@ struct Branch: BitwiseCopyable {
     var next = SlotHandle.none
     var peer = TransportAddress.none
     var socket: UInt16 = 0
-    var depth: UInt8 = 0
+    /// From 1, in the order of their opening.
+    var number: UInt16 = 0
+    var origin = Target.Origin()
     var attempt: UInt8 = 0
     /// Its share of Max-Breadth.
     var breadth: UInt32 = 0
@@ -163,7 +170,7 @@ struct Branch: BitwiseCopyable {
 
     /// Whether it can be forgotten: its transactions are over, and its response is not needed.
     var isOver: Bool {
-        flags.contains([.ended, .answered]) && response == .none
+        flags.contains([.ended, .answered]) && response == .none && !flags.contains(.kept)
             && (!flags.contains(.cancelled) || flags.contains(.cancelEnded))
     }
 
@@ -314,31 +321,62 @@ struct CallTable: ~Copyable {
         return true
     }
 
-    /// The rank of the next targets and how many have it.
-    func nextGroup(of handle: SlotHandle) -> (rank: Int16, count: Int)? {
+    /// How many of a chain's waiting targets are to be tried next, at the same time: those of the
+    /// lowest rank.
+    func nextGroup(of handle: SlotHandle, in chain: UInt16) -> Int {
         var at = calls[handle.slot].firstTarget
-        guard at != .none else { return nil }
-        let rank = targets[at.slot].rank
+        var rank: Int16?
         var count = 0
-        while at != .none, targets[at.slot].rank == rank {
+        while at != .none {
+            let target = targets[at.slot]
+            at = target.next
+            guard target.origin.parent == chain else { continue }
+            if let rank, target.rank != rank { break }
+            rank = target.rank
             count += 1
-            at = targets[at.slot].next
         }
-        return (rank, count)
+        return count
     }
 
-    /// Takes the next target; its URI becomes the caller's.
-    mutating func takeTarget(of handle: SlotHandle) -> CallTarget? {
-        let first = calls[handle.slot].firstTarget
-        guard first != .none else { return nil }
-        let target = targets[first.slot]
-        calls[handle.slot].firstTarget = target.next
-        targets.release(first)
+    /// The first chain that has waiting targets, redirects before the location service.
+    func waitingChain(of handle: SlotHandle) -> UInt16? {
+        var at = calls[handle.slot].firstTarget
+        guard at != .none else { return nil }
+        while at != .none {
+            if targets[at.slot].origin.parent > 0 { return targets[at.slot].origin.parent }
+            at = targets[at.slot].next
+        }
+        return 0
+    }
+
+    /// Takes the next target of a chain; its URI becomes the caller's.
+    mutating func takeTarget(of handle: SlotHandle, in chain: UInt16) -> CallTarget? {
+        var before = SlotHandle.none
+        var at = calls[handle.slot].firstTarget
+        while at != .none, targets[at.slot].origin.parent != chain {
+            before = at
+            at = targets[at.slot].next
+        }
+        guard at != .none else { return nil }
+        let target = targets[at.slot]
+        if before == .none {
+            calls[handle.slot].firstTarget = target.next
+        } else {
+            targets[before.slot].next = target.next
+        }
+        targets.release(at)
         return target
     }
 
+    /// The waiting target that a list of them goes on with.
+    func target(_ handle: SlotHandle) -> CallTarget { targets[handle.slot] }
+
     mutating func dropTargets(of handle: SlotHandle) {
-        while let target = takeTarget(of: handle) { drop(target.uri) }
+        while let chain = waitingChain(of: handle),
+            let target = takeTarget(of: handle, in: chain)
+        {
+            drop(target.uri)
+        }
     }
 
     // MARK: Branches
@@ -353,6 +391,10 @@ struct CallTable: ~Copyable {
         calls[handle.slot].branches += 1
         calls[handle.slot].opened += 1
         calls[handle.slot].unanswered += 1
+        branches[new.slot].number = calls[handle.slot].opened
+        if calls[handle.slot].flags.contains(.keepsBranches) {
+            branches[new.slot].flags.insert(.kept)
+        }
         return new
     }
 
@@ -386,6 +428,19 @@ struct CallTable: ~Copyable {
         return true
     }
 
+    /// Notes that a final response has been sent: nothing is tried any more.
+    mutating func noteAnswered(call handle: SlotHandle) {
+        calls[handle.slot].flags.insert(.answered)
+        guard calls[handle.slot].flags.contains(.keepsBranches) else { return }
+        calls[handle.slot].flags.remove(.keepsBranches)
+        var at = calls[handle.slot].firstBranch
+        while at != .none {
+            branches[at.slot].flags.remove(.kept)
+            reschedule(branch: at)
+            at = branches[at.slot].next
+        }
+    }
+
     mutating func setSent(of handle: SlotHandle, _ stored: BytesHandle) {
         drop(branches[handle.slot].sent)
         branches[handle.slot].sent = stored
@@ -406,6 +461,35 @@ struct CallTable: ~Copyable {
         var next = calls[handle.slot].firstBranch
         while next != .none, next.slot != slot { next = branches[next.slot].next }
         return next == .none ? nil : next
+    }
+
+    /// The branch of a call that has a number; `nil` if there is none, or none any more.
+    func branch(of handle: SlotHandle, numbered number: UInt16) -> SlotHandle? {
+        var next = calls[handle.slot].firstBranch
+        while next != .none, branches[next.slot].number != number {
+            next = branches[next.slot].next
+        }
+        return next == .none ? nil : next
+    }
+
+    /// Whether a branch of a chain, or of one that came of it, has not been answered.
+    func isActive(_ chain: UInt16, of handle: SlotHandle) -> Bool {
+        guard chain > 0 else { return calls[handle.slot].unanswered > 0 }
+        var next = calls[handle.slot].firstBranch
+        while next != .none {
+            if !branches[next.slot].flags.contains(.answered) {
+                var parent = branches[next.slot].origin.parent
+                while parent > 0, parent != chain { parent = self.chain(of: handle, above: parent) }
+                if parent == chain { return true }
+            }
+            next = branches[next.slot].next
+        }
+        return false
+    }
+
+    /// The chain to which a branch, by its number, belongs.
+    func chain(of handle: SlotHandle, above number: UInt16) -> UInt16 {
+        branch(of: handle, numbered: number).map { branches[$0.slot].origin.parent } ?? 0
     }
 
     // MARK: Timers

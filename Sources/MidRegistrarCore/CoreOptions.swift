@@ -121,6 +121,12 @@ public struct CoreOptions: Sendable {
     public var branchesMax = 32
     /// How long a phone may ring, in milliseconds (Timer C).
     public var timerCMs: UInt64 = 181_000
+    /// With what the main side's requests for phones are answered instead of being forwarded.
+    public var redirectServer: RedirectAnswer.Code?
+    /// Whether such an answer names contacts as they are reached by way of us, or as registered.
+    public var redirectsByUs = true
+    /// Which redirects are followed.
+    public var redirects = RedirectPolicy()
     /// What CANCELs say. A phone that could say "completed elsewhere" could hide a missed call.
     public var reasons = ReasonPolicy()
     /// Calls this worker holds at a time; each needs a slot until all its timers have ended.

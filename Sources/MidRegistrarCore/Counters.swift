@@ -49,6 +49,8 @@ public enum Counter: Int, CaseIterable, Sendable {
     case callsUnknownID, callsOrphan, callsGone, callResponses, optionsAnswered
     case callsOpened, callsCopies, callsPoolFull, callsUnknownTransaction, callsLooped
     case branchesOpened, branchesCancelled, branchesSilent
+    case redirectsFollowed, redirectsFiltered, redirectsTooDeep, redirectsUntrusted
+    case redirectsAnswered
     case acksMissing, acksUnsent, acksUnheard
 
     // Commits, as the worker sees them.

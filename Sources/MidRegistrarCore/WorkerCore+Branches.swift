@@ -137,15 +137,21 @@ extension WorkerCore {
             calls[call: handle].flags.insert(.closed)
             cancelOthers(of: handle, but: branch, .refusedForAll(code), at: now, &outbox)
         }
-        if code == 487, calls[branch: branch].why == .unanswered {
+        var chain = calls[branch: branch].origin.parent
+        if follow(bytes, of: branch, location: &location, outbox: &outbox) {
+            if !options.redirects.waits { chain = calls[branch: branch].number }
+            if options.redirects.cancelsOthers {
+                cancelOthers(of: handle, but: branch, .redirected(code), at: now, &outbox)
+            }
+        } else if code == 487, calls[branch: branch].why == .unanswered {
             // It ended because nobody answered in time, not because its caller gave up (§16.8).
             if calls[call: handle].best.offerSilence(of: branch.slot) == .best(keepsOthers: false) {
                 releaseKept(handle)
             }
-        } else {
+        } else if code != 487 || !wasGivenUp(branch) {
             keep(code, bytes.extracting(0..<length), of: branch, handle)
         }
-        proceed(handle, at: now, location: &location, outbox: &outbox)
+        proceed(handle, in: chain, at: now, location: &location, outbox: &outbox)
     }
 
     /// Calls a phone by its next flow when the one before leads nowhere (RFC 5626 §7, §5.3); `false` if
@@ -167,7 +173,7 @@ extension WorkerCore {
         else { return false }
         var target = CallTarget(.contact, old.id)
         target.attempt = UInt8(attempt)
-        target.depth = old.depth
+        target.origin = old.origin
         let opened = calls[call: handle].opened
         open(
             target, of: handle, breadth: old.breadth, request, at: now, location: &location,
@@ -176,8 +182,14 @@ extension WorkerCore {
         return calls[call: handle].opened > opened
     }
 
+    /// Whether a branch was cancelled for a redirect, which is what its call comes to.
+    private func wasGivenUp(_ branch: SlotHandle) -> Bool {
+        if case .redirected = calls[branch: branch].why { return true }
+        return false
+    }
+
     /// Keeps a response that may be the best, or whose challenges go along with it.
-    private mutating func keep(
+    mutating func keep(
         _ code: UInt32, _ bytes: Span<UInt8>, of branch: SlotHandle, _ handle: SlotHandle
     ) {
         switch calls[call: handle].best.offer(code, from: branch.slot) {
@@ -205,22 +217,49 @@ extension WorkerCore {
         _ = calls[call: handle].best.offer(code, from: .max)
     }
 
-    /// Goes on with a call when a branch has ended: to the next targets, or to its answer.
+    /// Goes on with a call when a branch of a chain has ended: to the next targets, or to its answer.
     mutating func proceed<Location: LocationService & ~Copyable>(
-        _ handle: SlotHandle, at now: Instant, location: inout Location, outbox: inout Outbox
+        _ handle: SlotHandle, in chain: UInt16, at now: Instant, location: inout Location,
+        outbox: inout Outbox
     ) {
-        guard calls[call: handle].unanswered == 0,
-            !calls[call: handle].flags.contains(.answered)
-        else { return }
+        guard !calls[call: handle].flags.contains(.answered) else { return }
         if calls[call: handle].firstTarget != .none,
             !calls[call: handle].flags.contains(.closed)
         {
             guard let request = recall(calls[call: handle].request) else { return }
-            launch(handle, request, at: now, location: &location, outbox: &outbox)
+            launchNext(
+                handle, in: chain, request, at: now, location: &location, outbox: &outbox)
             giveBack(request)
-            guard calls[call: handle].unanswered == 0 else { return }
         }
+        guard calls[call: handle].unanswered == 0 else { return }
         answerBest(handle, at: now, &outbox)
+    }
+
+    /// Tries what comes next in a chain, or when nothing is left of it, in the one where the redirect
+    /// came from; then what there was no room for beside others.
+    private mutating func launchNext<Location: LocationService & ~Copyable>(
+        _ handle: SlotHandle, in chain: UInt16, _ request: borrowing Recalled, at now: Instant,
+        location: inout Location, outbox: inout Outbox
+    ) {
+        var chain = chain
+        while true {
+            // Redirects that wait for others to end come before what the location service had.
+            let waits = options.redirects.waits && chain == 0 && !calls.isActive(0, of: handle)
+            launch(
+                handle, in: waits ? calls.waitingChain(of: handle) ?? 0 : chain, request, at: now,
+                location: &location, outbox: &outbox)
+            guard chain > 0, !calls.isActive(chain, of: handle) else { break }
+            chain = calls.chain(of: handle, above: chain)
+        }
+        while calls[call: handle].unanswered == 0, !calls[call: handle].flags.contains(.closed),
+            let waiting = calls.waitingChain(of: handle)
+        {
+            let opened = calls[call: handle].opened
+            launch(
+                handle, in: waiting, request, at: now, location: &location, outbox: &outbox)
+            guard calls[call: handle].opened > opened || calls.waitingChain(of: handle) != waiting
+            else { return }
+        }
     }
 
     /// The best of what came goes back (§16.7 step 6).
@@ -230,7 +269,8 @@ extension WorkerCore {
         let best = calls[call: handle].best
         calls.dropTargets(of: handle)
         guard best.isSent(toInvite: calls[call: handle].flags.contains(.invite)) else {
-            calls[call: handle].flags.insert([.answered, .ended])
+            calls.noteAnswered(call: handle)
+            calls[call: handle].flags.insert(.ended)
             releaseKept(handle)
             calls.reschedule(call: handle)
             return

@@ -46,7 +46,9 @@ extension WorkerCore {
             switch calls[call: handle].other.fire(at: now) {
             case .nothing, .send, .drop, .answerAgain: break
             case .sendTrying: answerOwn(handle, 100, at: now, &outbox)
-            case .timeOut: calls[call: handle].flags.insert([.answered, .ended, .closed])
+            case .timeOut:
+                calls.noteAnswered(call: handle)
+                calls[call: handle].flags.insert([.ended, .closed])
             case .end: calls[call: handle].flags.insert(.ended)
             }
         }
@@ -116,7 +118,9 @@ extension WorkerCore {
         if calls[call: handle].best.offerSilence(of: branch.slot) == .best(keepsOthers: false) {
             releaseKept(handle)
         }
-        proceed(handle, at: now, location: &location, outbox: &outbox)
+        proceed(
+            handle, in: calls[branch: branch].origin.parent, at: now, location: &location,
+            outbox: &outbox)
     }
 
     private mutating func resend(

@@ -139,6 +139,12 @@ extension WorkerCore {
             return .done
         }
         countRequest(way, hasToTag: hasToTag)
+        if !hasToTag,
+            answersWithContacts(
+                way, bytes, via, flow, at: now, location: &location, outbox: &outbox)
+        {
+            return .done
+        }
         if !hasToTag, opensCall(way) {
             openCall(
                 bytes, length: length, via, flow, key: key, to: way, keepsURI: token != nil,
@@ -389,7 +395,7 @@ extension WorkerCore {
     }
 
     /// The ID of a contact that was imported with the number in a request-URI.
-    private func importedID(_ bytes: Span<UInt8>, _ uri: SIPURI) -> ContactID? {
+    func importedID(_ bytes: Span<UInt8>, _ uri: SIPURI) -> ContactID? {
         guard !importedSteering.isEmpty,
             let number = MainContact.importedNumber(bytes, uri),
             let steering = importedSteering[number]
@@ -398,7 +404,7 @@ extension WorkerCore {
     }
 
     /// The AOR whose one contact a request-URI is.
-    private mutating func sharedKey(_ bytes: Span<UInt8>, _ uri: SIPURI) -> AORKey? {
+    mutating func sharedKey(_ bytes: Span<UInt8>, _ uri: SIPURI) -> AORKey? {
         guard uri.scheme != .other,
             AddressOfRecord.read(userPart: uri.user, of: bytes, into: &sharedUser)
         else { return nil }

@@ -28,7 +28,7 @@ extension WorkerCore {
         calls.setCancel(of: handle, calls.bytes.store(bytes.extracting(0..<length)) ?? .none)
         calls.dropTargets(of: handle)
         cancelOthers(of: handle, but: .none, nil, at: now, &outbox)
-        proceed(handle, at: now, location: &location, outbox: &outbox)
+        proceed(handle, in: 0, at: now, location: &location, outbox: &outbox)
     }
 
     /// Cancels every branch of a call that has no final response yet.

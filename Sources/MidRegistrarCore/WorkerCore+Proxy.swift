@@ -49,6 +49,7 @@ extension WorkerCore {
         calls[call: handle].loop = loop
         calls[call: handle].tag = tag(bytes, via)
         if isFromMain { calls[call: handle].flags.insert(.fromMain) }
+        if options.redirects.followsAny { calls[call: handle].flags.insert(.keepsBranches) }
         if leavesOutRoute { calls[call: handle].flags.insert(.leavesOutRoute) }
         counters.add(.callsOpened)
         if index.method == .invite {
@@ -59,7 +60,7 @@ extension WorkerCore {
             calls[call: handle].other = NonInviteServerTransaction(now: now)
         }
         gather(way, keepsURI: keepsURI, for: handle, location: &location)
-        proceed(handle, at: now, location: &location, outbox: &outbox)
+        proceed(handle, in: 0, at: now, location: &location, outbox: &outbox)
         calls.reschedule(call: handle)
     }
 
@@ -162,14 +163,15 @@ extension WorkerCore {
 
     // MARK: Branches
 
-    /// Opens branches for the next group of targets, and for the one after if none could be opened.
+    /// Opens branches for a chain's next group of targets, and for the one after if none could be
+    /// opened.
     mutating func launch<Location: LocationService & ~Copyable>(
-        _ handle: SlotHandle, _ request: borrowing Recalled, at now: Instant,
+        _ handle: SlotHandle, in chain: UInt16, _ request: borrowing Recalled, at now: Instant,
         location: inout Location, outbox: inout Outbox
     ) {
-        while calls[call: handle].unanswered == 0, !calls[call: handle].flags.contains(.closed),
-            let group = calls.nextGroup(of: handle)
-        {
+        while !calls.isActive(chain, of: handle), !calls[call: handle].flags.contains(.closed) {
+            let group = calls.nextGroup(of: handle, in: chain)
+            guard group > 0 else { return }
             let branchesLeft = options.branchesMax - Int(calls[call: handle].opened)
             guard branchesLeft > 0 else {
                 calls.dropTargets(of: handle)
@@ -177,12 +179,12 @@ extension WorkerCore {
             }
             // What does not fit beside the others is tried after them (RFC 5393 §5.5).
             let available = Int(calls[call: handle].breadth?.available ?? 1)
-            let count = min(group.count, branchesLeft, available)
+            let count = min(group, branchesLeft, available)
             guard count > 0, let shares = calls[call: handle].breadth?.divide(among: count) else {
                 return
             }
             for number in 0..<count {
-                guard let target = calls.takeTarget(of: handle) else { break }
+                guard let target = calls.takeTarget(of: handle, in: chain) else { break }
                 open(
                     target, of: handle, breadth: shares[number], request, at: now,
                     location: &location, outbox: &outbox)
@@ -217,7 +219,7 @@ extension WorkerCore {
         calls[branch: branch].peer = peer
         calls[branch: branch].socket = flow.socket
         calls[branch: branch].attempt = target.attempt
-        calls[branch: branch].depth = target.depth
+        calls[branch: branch].origin = target.origin
         calls[branch: branch].breadth = breadth
         calls[branch: branch].hasID = target.hasID
         calls[branch: branch].id = target.id
@@ -254,7 +256,7 @@ extension WorkerCore {
     }
 
     /// The binding by which a target is reached.
-    private func place(of target: CallTarget) -> BindingIndex? {
+    func place(of target: CallTarget) -> BindingIndex? {
         guard target.kind == .contact else { return target.place }
         let flows = table.liveFlows(of: target.id)
         return Int(target.attempt) < flows.count ? flows[Int(target.attempt)] : nil
@@ -322,18 +324,12 @@ extension WorkerCore {
         copy.leavesOutTopRoute = calls[call: handle].flags.contains(.leavesOutRoute)
         copy.maxBreadth = breadth
         if isToMain { copy.sourceHeader = options.sourceHeader }
-        copy.writeRest(bytes, request.index, &outbox)
+        if target.origin.depth > 0, options.redirects.tells {
+            writeRetargeted(copy, target, branch, request, location: &location, &outbox)
+        } else {
+            copy.writeRest(bytes, request.index, &outbox)
+        }
         return true
-    }
-
-    private static func writeStartLine(
-        _ request: borrowing Recalled, _ pool: borrowing BytePool, _ stored: BytesHandle,
-        _ outbox: inout Outbox
-    ) {
-        let text = pool.bytes(of: stored)
-        guard let uri = try? SIPURI(text, ByteRange(0, text.count)) else { return }
-        ForwardedRequest.writeStartLine(
-            request.span, request.index, target: uri, in: text, &outbox)
     }
 
     // MARK: Answering
@@ -344,7 +340,8 @@ extension WorkerCore {
         _ handle: SlotHandle, _ code: UInt32, at now: Instant, _ outbox: inout Outbox
     ) {
         guard let request = recall(calls[call: handle].request) else {
-            calls[call: handle].flags.insert([.answered, .ended])
+            calls.noteAnswered(call: handle)
+            calls[call: handle].flags.insert(.ended)
             return
         }
         let reason: StaticString =
@@ -418,7 +415,7 @@ extension WorkerCore {
         }
         outbox.end(to: calls[call: handle].peer, from: calls[call: handle].socket)
         if code >= 200 {
-            calls[call: handle].flags.insert(.answered)
+            calls.noteAnswered(call: handle)
             if code < 300 { calls[call: handle].flags.insert(.succeeded) }
         }
         calls.reschedule(call: handle)

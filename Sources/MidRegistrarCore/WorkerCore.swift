@@ -75,6 +75,9 @@ public struct WorkerCore: ~Copyable {
     var passage = Passage.direct
     var way: UInt64 = 0
     var path = ByteBuffer(bytesMax: RegistrationLimits.pathBytesMax)
+    /// Where a redirect is looked at beside what its call has tried.
+    var redirect = RedirectTargets()
+    var targetSet = TargetSet(targetsMax: 256, bytesMax: 65_536)
     var work = Outbox(bytesMax: 65_536, messagesMax: 4)
 
     /// Hand-overs so far, and what of them the store has answered.

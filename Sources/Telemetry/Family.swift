@@ -41,6 +41,7 @@ package enum Family: String, CaseIterable, Sendable {
     case orphanCalls = "midreg_orphan_calls_total"
     case callTransactions = "midreg_call_transactions_total"
     case callBranches = "midreg_call_branches_total"
+    case redirects = "midreg_redirects_total"
     case callsHeld = "midreg_calls_held"
     case callBranchesHeld = "midreg_call_branches_held"
     case callBytes = "midreg_call_bytes"
@@ -98,7 +99,7 @@ package enum Family: String, CaseIterable, Sendable {
             .contactsVolatile, .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals,
             .removalsBraked, .contactsUnreachable, .mainProbes, .natPings, .calls,
             .callRequests, .callsRefused,
-            .orphanCalls, .callTransactions, .callBranches, .acksMissing,
+            .orphanCalls, .callTransactions, .callBranches, .redirects, .acksMissing,
             .callResponses, .optionsAnswered, .sipReceived, .sipReceivedBytes, .sipSent,
             .sipDropped, .udpReceiveErrors, .udpSendErrors, .workerHandoffs,
             .workerMailboxMessages, .workerRounds, .workerBusySeconds,
@@ -124,8 +125,9 @@ package enum Family: String, CaseIterable, Sendable {
             .ownRemovalsSent, .ownRemovalsAuthorized, .ownRemovals, .removalsBraked,
             .contactsUnreachable, .mainProbes, .natPings,
             .removalsOwed, .relaysInFlight, .repliesHeld, .calls, .callRequests, .callsRefused,
-            .orphanCalls, .callTransactions, .callBranches, .callsHeld, .callBranchesHeld,
-            .callBytes, .acksMissing, .callResponses, .optionsAnswered, .sipReceivedBytes,
+            .orphanCalls, .callTransactions, .callBranches, .redirects, .callsHeld,
+            .callBranchesHeld, .callBytes, .acksMissing, .callResponses, .optionsAnswered,
+            .sipReceivedBytes,
             .sipDropped, .storeDown, .storeCommits, .storeCommitDuration, .storeFacts,
             .storeUsedBytes, .storeSizeBytes, .storeCommitterCPU, .logSuppressed, .buildInfo,
             .startTime, .processResidentMemory, .processCPU, .processOpenFiles:
@@ -181,6 +183,7 @@ package enum Family: String, CaseIterable, Sendable {
         case .orphanCalls: "Calls to a genuine contact ID of which no contact is held."
         case .callTransactions: "Calls begun with transactions, and copies of their requests."
         case .callBranches: "Branches of calls by what became of them; one may count twice."
+        case .redirects: "Redirects: contacts by what became of them; untrusted and own ones whole."
         case .callsHeld: "Calls with transactions held, until their timers end."
         case .callBranchesHeld: "Branches of calls held, until their timers end."
         case .callBytes: "Bytes of messages held for calls."

@@ -43,7 +43,8 @@ struct BadSettingsTests {
         #expect(
             errors(of: toml) == [
                 "f:1:2: unknown section [nod]; sections are [node], [[listen]], [main], "
-                    + "[register], [[domain]], [calls], [nat], [store], [limits], [counters], [log]; "
+                    + "[register], [[domain]], [calls], [redirect], [nat], [store], [limits], "
+                    + "[counters], [log]; "
                     + "did you mean [node]?",
                 "f:4:8: node.name is \"edge 1\"; "
                     + "allowed are 1 to 32 letters, digits, \"-\", \"_\" and \".\"",
@@ -192,6 +193,28 @@ struct BadSettingsTests {
             ("[calls]\nbranches = 65", "f:8:12: calls.branches is 65; allowed are 1 to 64"),
             ("[calls]\nring = '3m'", "f:8:8: calls.ring is \"3m\"; allowed are 181s to 1h"),
             ("[calls]\nreason_from_main = 'keep'", "f:8:20: calls.reason_from_main is \"keep\""),
+            ("[calls]\nredirect = 'follow'", "f:8:1: unknown key calls.redirect;"),
+            ("[redirect]\nserver = 302", "f:8:10: redirect.server is 302, not text in quotes"),
+            (
+                "[redirect]\nserver = '303'",
+                "f:8:10: redirect.server is \"303\"; allowed are \"off\","
+            ),
+            ("[redirect]\nmax_depth = 0", "f:8:13: redirect.max_depth is 0; allowed are 1 to 16"),
+            ("[redirect]\nrules = 'deny'", "f:8:9: redirect.rules is \"deny\", not a list"),
+            (
+                "[redirect]\nrules = ['deny', 'alow']",
+                "f:8:18: redirect.rules begins with \"alow\"; allowed is \"deny\" or \"allow\", then"
+            ),
+            ("[redirect]\nrules = ['deny hots=x']", "f:8:10: redirect.rules names \"hots\""),
+            ("[redirect]\nrules = ['deny host=1.2']", "f:8:10: redirect.rules has host \"1.2\""),
+            (
+                "[redirect]\nrules = ['deny scheme=tel']",
+                "f:8:10: redirect.rules has scheme \"tel\""
+            ),
+            (
+                "[redirect]\nrules = ['allow user=a user=b']",
+                "f:8:10: redirect.rules names user twice"
+            ),
             ("[limits]\ncalls = 99", "f:8:9: limits.calls is 99; allowed are 100 to"),
             ("[limits]\ncall_memory = '15MiB'", "f:8:15: limits.call_memory is \"15MiB\""),
             ("[store]\npath = ''", "f:8:8: store.path is \"\"; allowed is a folder"),

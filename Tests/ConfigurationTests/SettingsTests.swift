@@ -29,7 +29,13 @@ struct GoodSettingsTests {
                 "register.gruu=false", "register.edges=",
                 "calls.strangers=refuse", "calls.fork=by-q", "calls.branches=32",
                 "calls.ring=181s", "calls.reason_from_main=pass",
-                "calls.reason_from_phones=replace", "nat.ping=crlf", "nat.max_expires=",
+                "calls.reason_from_phones=replace",
+                "redirect.from_main=pass", "redirect.from_phones=pass", "redirect.trusted=",
+                "redirect.max_total=16", "redirect.max_per_branch=8", "redirect.max_depth=3",
+                "redirect.rules=", "redirect.otherwise=allow", "redirect.when=at-once",
+                "redirect.cancel_others=false", "redirect.diversion=false",
+                "redirect.history_info=false", "redirect.server=off",
+                "redirect.contacts=routed", "nat.ping=crlf", "nat.max_expires=",
                 "store.path=/var/lib/midreg", "store.size=4GiB", "store.durability=commit",
                 "limits.bindings=1000000", "limits.calls=100000", "limits.call_memory=1GiB",
                 "counters.http=127.0.0.1:9080", "log.format=logfmt",
@@ -93,6 +99,21 @@ struct GoodSettingsTests {
             ring = "1h"
             reason_from_main = "drop"
             reason_from_phones = "pass"
+            [redirect]
+            from_main = "follow"
+            from_phones = "follow"
+            trusted = ["10.0.0.30", "10.0.0.31:5062"]
+            max_total = 64
+            max_per_branch = 1
+            max_depth = 16
+            rules = ["deny host=203.0.113.0/24", "allow user=1900* transport=tls scheme=sips"]
+            otherwise = "deny"
+            when = "after-all"
+            cancel_others = true
+            diversion = true
+            history_info = true
+            server = "302"
+            contacts = "registered"
             [nat]
             ping = "options"
             max_expires = "90s"
@@ -130,6 +151,15 @@ struct GoodSettingsTests {
                 "domain[2].name=pbx_1", "domain[2].mode=mirror", "calls.strangers=main",
                 "calls.fork=parallel", "calls.branches=64", "calls.ring=1h",
                 "calls.reason_from_main=drop", "calls.reason_from_phones=pass",
+                "redirect.from_main=follow", "redirect.from_phones=follow",
+                "redirect.trusted=10.0.0.30 10.0.0.31:5062",
+                "redirect.max_total=64", "redirect.max_per_branch=1", "redirect.max_depth=16",
+                "redirect.rules=deny host=203.0.113.0/24, "
+                    + "allow user=1900* transport=tls scheme=sips",
+                "redirect.otherwise=deny", "redirect.when=after-all",
+                "redirect.cancel_others=true", "redirect.diversion=true",
+                "redirect.history_info=true", "redirect.server=302",
+                "redirect.contacts=registered",
                 "nat.ping=options", "nat.max_expires=90s",
                 "store.path=state", "store.size=64MiB", "store.durability=process",
                 "limits.bindings=50000000", "limits.calls=5000000",

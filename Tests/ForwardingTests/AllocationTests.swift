@@ -48,28 +48,25 @@ struct AllocationTests {
             let loop = LoopPart(span, request.index, also: 1, under: keys)
             finding = loop.find(in: span, request.index, under: keys, scratch: &scratch)
             var breadth = try MaxBreadth(span, request.index)
-            set.begin(span, requestURI: uri, .byQ)
-            _ = set.add(span, uri, q: 1_000, payload: 1)
-            _ = set.openGroup()
+            set.begin(span, requestURI: uri)
+            set.add(span, uri, number: 1, Target.Origin())
             let shares = breadth.divide(among: 1)
-            while set.startNext() != nil {
-                ForkedBranch(slot: 1, generation: 1, loop: loop).write(
-                    SteeringBits(7), under: keys, body: &body, scratch: &scratch, to: &outbox)
-                var copy = ForwardedRequest(source: TransportAddress(ipv4: 1, port: 2))
-                copy.maxBreadth = shares?[0]
-                copy.writeFields(span, request.index, &outbox)
-                ForwardedRequest.writeEnd(span, request.index, &outbox)
-            }
+            ForkedBranch(slot: 1, generation: 1, loop: loop).write(
+                SteeringBits(7), under: keys, body: &body, scratch: &scratch, to: &outbox)
+            var copy = ForwardedRequest(source: TransportAddress(ipv4: 1, port: 2))
+            copy.maxBreadth = shares?[0]
+            copy.writeFields(span, request.index, &outbox)
+            ForwardedRequest.writeEnd(span, request.index, &outbox)
+            var origin = Target.Origin()
+            (origin.parent, origin.depth) = (1, 1)
+            redirect.read(moved.bytes.span, moved.index)
             redirect.follow(
-                moved.bytes.span, moved.index, policy: policy, isSecure: false, from: 0,
-                payload: 2, into: &set)
+                moved.bytes.span, policy: policy, isSecure: false, origin, into: &set)
             followed = set.followedCount
             redirect.writeRemaining(moved.bytes.span, moved.index, &outbox)
-            _ = Diversion.copy(moved.bytes.span, moved.index, &outbox)
+            Diversion.write(span, uri.whole, &outbox)
             try HistoryInfo(span, request.index)
                 .write(span, request.index, target: 1, of: set, &outbox)
-            set.finish(0)
-            _ = set.openGroup()
             var best = BestResponse()
             _ = best.offer(401, from: 0)
             _ = best.offerSilence(of: 1)
@@ -80,7 +77,6 @@ struct AllocationTests {
             reasons.write(.answeredElsewhere, &outbox)
             reasons.write(.unanswered, &outbox)
             reasons.writeCallers(cancel.bytes.span, cancel.index, from: .main, &outbox)
-            set.stop()
         }
         let mallocs = midreg_mallocs_of_thread() - before
         #expect(mallocs == 0)

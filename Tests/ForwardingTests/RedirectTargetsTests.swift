@@ -19,13 +19,11 @@ struct RedirectTargetsTests {
         #expect(trial.targets == ["sip:d@x.test", "sip:f@x.test", "sip:e@x.test", "sip:c@x.test"])
         for (number, q) in [(1, 1_000), (2, 1_000), (3, 900), (4, 500)] as [(Int, UInt16)] {
             let target = trial.set[number]
-            #expect(target.q == q && target.depth == 1 && target.payload == 5)
+            #expect(target.q == q && target.origin.depth == 1 && target.number == 0)
         }
         #expect(trial.count(.followed) == 4)
         #expect(trial.redirect.isAllGone == true)
         #expect(trial.remaining == Self.response(""))
-        trial.set.finish(0)
-        #expect(trial.set.openGroup() == 2)
     }
 
     @Test(arguments: [
@@ -73,8 +71,9 @@ struct RedirectTargetsTests {
             #expect(trial.count(other) == (other == fate ? 1 : 0), "\(other)")
         }
         #expect(trial.targets.count == (fate == .followed ? 1 : 0))
+        // Where none is followed, the 3xx is passed on as it came.
+        #expect(trial.redirect.isAllGone == (fate == .followed))
         let isGone = fate == .followed || fate == .known
-        #expect(trial.redirect.isAllGone == isGone)
         #expect(trial.remaining == Self.response(isGone ? "" : "Contact: \(contact)\n"))
     }
 
@@ -104,14 +103,12 @@ struct RedirectTargetsTests {
         #expect(trial.count(.tooMany) == 3)
         #expect(trial.remaining == Self.response(Self.many(3)))
         // A second 3xx has what is left of the total; what is known is taken out without counting.
-        trial.set.finish(0)
-        trial.start()
-        try trial.follow(Self.many(6), from: 1)
+        try trial.follow(Self.many(6), depth: 2)
         #expect(trial.targets.count == 4)
         #expect(trial.count(.known) == 3)
         #expect(trial.count(.followed) == 1)
         #expect(trial.count(.tooMany) == 2)
-        #expect(trial.set[4].depth == 2)
+        #expect(trial.set[4].origin.depth == 2)
     }
 
     @Test func `taking out what was tried, whatever the limits`() throws {
@@ -132,10 +129,9 @@ struct RedirectTargetsTests {
         var trial = try Trial()
         try trial.follow("Contact: <sip:c@x.test>\(parameter)\n", status: 301)
         let target = trial.set[1]
-        #expect(target.mapping == mapping)
-        #expect(target.status == 301)
-        #expect(trial.set.parent(of: 1) == 0)
-        #expect(trial.set.parent(of: 0) == nil)
+        #expect(target.origin.mapping == mapping)
+        #expect(target.origin.status == 301)
+        #expect(target.origin.parent == 1)
     }
 
     @Test(arguments: [(0, 0, ContactFate.tooDeep), (1, 1, .followed), (5, 1, .followed)])
@@ -153,24 +149,29 @@ struct RedirectTargetsTests {
             var trial = try Trial()
             trial.policy.depthMax = depthMax
             try trial.follow("Contact: <sip:c@x.test>\n")
-            trial.set.finish(0)
-            trial.start()
-            try trial.follow("Contact: <sip:d@x.test>\n", from: 1)
+            try trial.follow("Contact: <sip:d@x.test>\n", depth: 2)
             #expect(trial.count(.followed) == followed)
             #expect(trial.count(.tooDeep) == 1 - followed)
         }
     }
 
-    @Test func `as far as the set has room, and not once it has stopped`() throws {
+    @Test func `as far as the set has room`() throws {
         var trial = try Trial(targetsMax: 3)
         try trial.follow(Self.many(4))
         #expect(trial.count(.followed) == 2)
         #expect(trial.count(.tooMany) == 2)
-        var stopped = try Trial()
-        stopped.set.stop()
-        try stopped.follow(Self.many(4))
-        #expect(stopped.count(.stopped) == 4)
-        #expect(stopped.redirect.isAllGone == false)
+    }
+
+    @Test func `but not what the caller denies or has no room for`() throws {
+        var trial = try Trial()
+        let contacts = "Contact: <sip:c@x.test>\nContact: <sip:d@x.test>\nContact: <sip:e@x.test>\n"
+        try trial.follow(contacts, denying: 1, givingUp: "sip:e@x.test")
+        #expect(trial.count(.followed) == 1)
+        #expect(trial.count(.filtered) == 1)
+        #expect(trial.count(.tooMany) == 1)
+        #expect(
+            trial.remaining
+                == Self.response("Contact: <sip:d@x.test>\nContact: <sip:e@x.test>\n"))
     }
 
     @Test(arguments: [(64, 16), (65, 0)])
@@ -207,26 +208,26 @@ private struct Trial: ~Copyable {
         let own = try SIPURI(bytes.span, ByteRange(0, 15))
         let binding = try SIPURI(bytes.span, ByteRange(16, bytes.count))
         var targets = TargetSet(targetsMax: targetsMax, bytesMax: 8_192)
-        targets.begin(bytes.span, requestURI: own, .byQ)
-        _ = targets.add(bytes.span, binding, q: 1_000, payload: 1)
+        targets.begin(bytes.span, requestURI: own)
+        targets.add(bytes.span, binding, number: 1, Target.Origin())
         set = targets
-        start()
-    }
-
-    mutating func start() {
-        _ = set.openGroup()
-        while set.startNext() != nil {}
     }
 
     mutating func follow(
         _ contacts: String, status: Int = 302, body: String = "", isSecure: Bool = false,
-        from parent: Int = 0
+        depth: UInt8 = 1, denying denied: Int? = nil, givingUp gone: String? = nil
     ) throws {
         let sample = try Sample(
             RedirectTargetsTests.response(contacts, status: status, body: body))
+        var origin = Target.Origin()
+        (origin.parent, origin.depth, origin.status) = (1, depth, UInt16(status))
+        redirect.read(sample.bytes.span, sample.index)
+        if let denied { redirect.deny(denied) }
         redirect.follow(
-            sample.bytes.span, sample.index, policy: policy, isSecure: isSecure, from: parent,
-            payload: 5, into: &set)
+            sample.bytes.span, policy: policy, isSecure: isSecure, origin, into: &set)
+        if let gone, let place = targets.firstIndex(of: gone) {
+            redirect.giveUp(set[place + 1], of: set, sample.bytes.span)
+        }
         var outbox = Outbox(bytesMax: 70_000, messagesMax: 1)
         outbox.begin()
         redirect.writeRemaining(sample.bytes.span, sample.index, &outbox)

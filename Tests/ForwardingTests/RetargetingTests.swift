@@ -5,17 +5,7 @@ import Testing
 
 @Suite("A followed branch says where it comes from (RED-7)")
 struct RetargetingTests {
-    @Test func `by Diversion, of the 3xx or of our own (RFC 5806)`() throws {
-        let own = "diversion: <sip:b@x.test>;reason=away\nDiversion: <sip:a@x.test>;counter=2\n"
-        let sample = try Sample(RedirectTargetsTests.response("Contact: <sip:c@x.test>\n" + own))
-        var found = false
-        let copied = written {
-            found = Diversion.copy(sample.bytes.span, sample.index, &$0)
-        }
-        #expect(copied == own && found)
-        let bare = try Sample(RedirectTargetsTests.response("X-Diversion: a\n"))
-        let none = written { found = Diversion.copy(bare.bytes.span, bare.index, &$0) }
-        #expect(none == "" && !found)
+    @Test func `by Diversion (RFC 5806)`() throws {
         let uri = Array("sip:b@x.test".utf8)
         let written = written { outbox in
             Diversion.write(uri.span, ByteRange(0, uri.count), &outbox)
@@ -31,20 +21,21 @@ struct RetargetingTests {
         let sample = try Sample(MaxBreadthTests.invite(fields))
         let bytes = sample.bytes
         var set = TargetSet(targetsMax: 8, bytesMax: 2_048)
-        set.begin(bytes.span, requestURI: try SIPURI(bytes.span, sample.index.requestURI), .byQ)
-        for (number, text) in ["sip:b@192.0.2.1?X=y", "sip:b@192.0.2.2"].enumerated() {
+        set.begin(bytes.span, requestURI: try SIPURI(bytes.span, sample.index.requestURI))
+        // The URI, the branch that was redirected, and how.
+        let targets: [(String, UInt16, UInt16)] = [
+            ("sip:b@192.0.2.1?X=y", 0, 0), ("sip:b@192.0.2.2", 0, 0), ("sip:c@x.test", 1, 302),
+            ("sip:d@x.test", 3, 301),
+        ]
+        for (place, (text, parent, status)) in targets.enumerated() {
             let uri = Array(text.utf8)
-            let parsed = try SIPURI(uri.span, ByteRange(0, uri.count))
-            _ = set.add(uri.span, parsed, q: 1_000, payload: UInt64(number))
-        }
-        for (text, parent, status) in [("sip:c@x.test", 0, 302), ("sip:d@x.test", 2, 301)] {
-            _ = set.openGroup()
-            while set.startNext() != nil {}
-            let uri = Array(text.utf8)
-            let parsed = try SIPURI(uri.span, ByteRange(0, uri.count))
-            _ = set.follow(
-                uri.span, parsed, q: 1_000, payload: 0, from: parent, status: UInt16(status),
-                mapping)
+            var origin = Target.Origin()
+            (origin.parent, origin.status) = (parent, status)
+            origin.depth = parent == 0 ? 0 : parent == 1 ? 1 : 2
+            if parent > 0 { origin.mapping = mapping }
+            set.add(
+                uri.span, try SIPURI(uri.span, ByteRange(0, uri.count)),
+                number: UInt16(place + 1), origin)
         }
         let history = try HistoryInfo(bytes.span, sample.index)
         var all: [String] = []

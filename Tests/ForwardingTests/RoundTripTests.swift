@@ -129,6 +129,11 @@ private struct RedirectTrip: ~Copyable {
     private let policy = RedirectPolicy()
     private var contacts = 0
     private static let target = Array("sip:b@192.0.2.1".utf8)
+    private static var origin: Target.Origin {
+        var origin = Target.Origin()
+        (origin.parent, origin.depth) = (1, 1)
+        return origin
+    }
 
     /// `false` if the response is refused.
     mutating func follow(_ bytes: [UInt8], _ outbox: inout Outbox) -> Bool {
@@ -138,12 +143,10 @@ private struct RedirectTrip: ~Copyable {
             !index.isRequest,
             let uri = try? SIPURI(target.span, ByteRange(0, target.count))
         else { return false }
-        set.begin(target.span, requestURI: uri, .byQ)
-        _ = set.add(target.span, uri, q: 1_000, payload: 0)
-        _ = set.openGroup()
-        _ = set.startNext()
-        redirect.follow(
-            span, index, policy: policy, isSecure: false, from: 0, payload: 1, into: &set)
+        set.begin(target.span, requestURI: uri)
+        set.add(target.span, uri, number: 1, Target.Origin())
+        redirect.read(span, index)
+        redirect.follow(span, policy: policy, isSecure: false, Self.origin, into: &set)
         outbox.clear()
         outbox.begin()
         redirect.writeRemaining(span, index, &outbox)
@@ -166,8 +169,8 @@ private struct RedirectTrip: ~Copyable {
             return targets == 1 && index.count == contacts ? nil : "it was followed unread"
         }
         guard targets == 1 + redirect.count(of: .followed) else { return "another target" }
-        redirect.follow(
-            new, index, policy: policy, isSecure: false, from: 0, payload: 1, into: &set)
+        redirect.read(new, index)
+        redirect.follow(new, policy: policy, isSecure: false, Self.origin, into: &set)
         guard redirect.count == before.count - before.gone else { return "other contacts" }
         return set.count == targets ? nil : "it is followed twice"
     }

@@ -19,7 +19,33 @@ enum Settings {
         case ("calls.strangers", "main"): return { $0.strangers = .main }
         case ("calls.fork", "by-q"): return { $0.forkOrder = .byQ }
         case ("calls.fork", "parallel"): return { $0.forkOrder = .allAtOnce }
-        case ("calls.redirect", "pass"): return { _ in }
+        case ("redirect.from_main", "follow"): return { $0.redirects.followsMain = true }
+        case ("redirect.from_phones", "follow"): return { $0.redirects.followsPhones = true }
+        case ("redirect.trusted", _):
+            return TransportAddress(hostPort: value, defaultPort: 0).map { host in
+                { $0.redirects.trusted = Edges([host]) }
+            }
+        case ("redirect.max_total", _):
+            return number.map { number in { $0.redirects.totalMax = Int(number) } }
+        case ("redirect.max_per_branch", _):
+            return number.map { number in { $0.redirects.perBranchMax = Int(number) } }
+        case ("redirect.max_depth", _):
+            return number.map { number in { $0.redirects.depthMax = Int(number) } }
+        case ("redirect.rules", _):
+            let rules = value.split(separator: ",").compactMap { text in
+                try? RedirectFilter.Rule(String(text))
+            }
+            guard !rules.isEmpty else { return nil }
+            return { $0.redirects.filter = RedirectFilter(rules, otherwise: .allow) }
+        case ("redirect.when", "after-all"): return { $0.redirects.waits = true }
+        case ("redirect.cancel_others", "true"): return { $0.redirects.cancelsOthers = true }
+        case ("redirect.diversion", "true"): return { $0.redirects.writesDiversion = true }
+        case ("redirect.history_info", "true"): return { $0.redirects.writesHistory = true }
+        case ("redirect.server", _):
+            return number.flatMap(RedirectAnswer.Code.init).map { code in
+                { $0.redirectServer = code }
+            }
+        case ("redirect.contacts", "registered"): return { $0.redirectsByUs = false }
         case ("calls.branches", _):
             return number.map { number in { $0.branchesMax = Int(number) } }
         case ("calls.ring", _):

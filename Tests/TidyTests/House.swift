@@ -19,7 +19,7 @@ enum House {
             "MidRegistrarCore": grammar.union([
                 "Registration", "Forwarding", "SIPTransaction", "DigestAuth",
             ]),
-            "Configuration": ground.union(["CTOML", "Glibc"]),
+            "Configuration": ground.union(["CTOML", "Forwarding", "Glibc"]),
             "Transport": ground.union(["CLinux"]).union(system),
             "ContactStore": ground.union(["CLMDB", "Registration"]).union(system),
             "Telemetry": ground.union(["MidRegistrarCore", "Logging"]).union(system),
