@@ -211,6 +211,49 @@ struct LanguageTests {
         #expect(complaint(flow) == nil)
     }
 
+    @Test func `adds a field behind those that stand instead of others`() {
+        let flow = """
+            main -> INVITE to alice1
+                Subject: one
+                + Subject: three
+                Subject: two
+            main <- 100
+            alice1 <- INVITE
+                Subject: one
+                Subject: two
+                Subject: three
+            """
+        #expect(complaint(flow) == nil)
+    }
+
+    @Test func `finds the dialog of a Call-ID that was used before it`() {
+        let flow = """
+            ignoring 100
+            main -> INVITE to alice1
+            alice1 <- INVITE
+            alice1 -> 401
+            alice1 <- ACK
+            main <- 401
+            main -> ACK
+            main -> INVITE to alice1
+                Call-ID: call-1@main
+                CSeq: 2 INVITE
+            alice1 <- INVITE
+            alice1 -> 200
+            main <- 200
+            main -> ACK
+            alice1 <- ACK
+                CSeq: 2 ACK
+                To contains ;tag=alice1
+            alice1 -> BYE
+            main <- BYE
+            main -> BYE
+            alice1 <- BYE
+                CSeq: 3 BYE
+            """
+        #expect(complaint(flow) == nil)
+    }
+
     @Test func `lets the store fail and work again`() {
         let flow = """
             store fails

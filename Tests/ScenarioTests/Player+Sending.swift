@@ -250,22 +250,21 @@ extension Player {
 
     private func inDialog(_ method: String, by peer: Peer, _ outgoing: Outgoing) throws -> Message {
         let mine = letters.filter { $0.peer == peer.name && $0.callID == call }
-        let initial = mine.first {
+        let initials = mine.filter {
             $0.message.code == nil && Self.formsDialog.contains($0.message.method)
                 && $0.message["To"].parameter("tag") == nil
         }
-        guard let initial else { throw complaint("\(peer.name) has no dialog for a \(method)") }
-        let request = initial.message
-        // Answers to the request that began it: the last, or the last 2xx, makes the route set.
-        let answers = mine.filter {
-            101..<300 ~= $0.message.code ?? 0 && $0.message["To"].parameter("tag") != nil
-                && $0.isOut != initial.isOut && $0.message["CSeq"] == request["CSeq"]
-                && (outgoing.with == nil || $0.message["To"].parameter("tag") == outgoing.with)
+        guard !initials.isEmpty else {
+            throw complaint("\(peer.name) has no dialog for a \(method)")
         }
-        let final = answers.last { ($0.message.code ?? 0) >= 200 } ?? answers.last
-        guard let answer = final?.message else {
+        // A Call-ID may have begun with a request that was refused; what was answered made the dialog.
+        let begun = initials.lazy.compactMap { initial in
+            self.answer(to: initial, among: mine, with: outgoing.with).map { (initial, $0) }
+        }
+        guard let (initial, answer) = begun.first else {
             throw complaint("nothing has made a dialog for a \(method) of \(peer.name)")
         }
+        let request = initial.message
         let (local, remote) =
             initial.isOut ? (request["From"], answer["To"]) : (answer["To"], request["From"])
         let target = mine.last { letter in
@@ -286,6 +285,17 @@ extension Player {
             from: local, to: remote, callID: request["Call-ID"], sequence: sequence)
         finish(method, by: peer, &message)
         return message
+    }
+
+    /// What made a dialog of the request that began it: the last answer with a tag, or the last 2xx, has
+    /// its route set.
+    private func answer(to initial: Letter, among mine: [Letter], with tag: String?) -> Message? {
+        let answers = mine.filter {
+            101..<300 ~= $0.message.code ?? 0 && $0.message["To"].parameter("tag") != nil
+                && $0.isOut != initial.isOut && $0.message["CSeq"] == initial.message["CSeq"]
+                && (tag == nil || $0.message["To"].parameter("tag") == tag)
+        }
+        return (answers.last { ($0.message.code ?? 0) >= 200 } ?? answers.last)?.message
     }
 
     // MARK: Registration
@@ -374,10 +384,7 @@ extension Player {
                 } else {
                     values.append((name, [value]))
                 }
-            case .add(let name, let value):
-                let field = Message.Field(name: name, value: try filled(value))
-                let last = message.fields.lastIndex { $0.name.lowercased() == name.lowercased() }
-                message.fields.insert(field, at: last.map { $0 + 1 } ?? message.fields.count - 1)
+            case .add: break
             case .remove(let name): message.set(name, [])
             case .noBody:
                 message.body = []
@@ -395,6 +402,12 @@ extension Player {
             if isNew, let last = message.fields.firstIndex(where: { $0.name == "Content-Length" }) {
                 message.fields.append(message.fields.remove(at: last))
             }
+        }
+        // One more comes behind those that stand instead of others.
+        for case .add(let name, let value) in edits {
+            let field = Message.Field(name: name, value: try filled(value))
+            let last = message.fields.lastIndex { $0.name.lowercased() == name.lowercased() }
+            message.fields.insert(field, at: last.map { $0 + 1 } ?? message.fields.count - 1)
         }
     }
 }
