@@ -129,19 +129,20 @@ final class Stage {
     let midreg: Midreg
 
     /// - Parameters:
+    ///   - mainProcesses: Kamailio's; with more than one a response may overtake another there.
     ///   - trusting: whether Kamailio takes removals from midreg's own socket unchallenged.
     ///   - wire: makes what stands between midreg and Kamailio.
     init(
         mainHost: String = "127.0.0.1", hosts: [String] = ["127.0.0.1"], workers: Int? = nil,
-        trusting: Bool = true, storesPath: Bool = false, configuration: String? = nil,
-        prefix: [String] = [],
+        trusting: Bool = true, storesPath: Bool = false, mainProcesses: Int = 2,
+        configuration: String? = nil, prefix: [String] = [],
         wire: ((Endpoint) throws -> Relay)? = nil
     ) async throws {
         folder = try Folder()
         let own = Endpoint(mainHost, try Ports.take())
         main = try await Kamailio(
             at: Endpoint(mainHost, Ports.take()), own: trusting ? own : nil, prefix: prefix,
-            storesPath: storesPath, in: folder)
+            storesPath: storesPath, processes: mainProcesses, in: folder)
         self.wire = try wire?(main.endpoint)
         midreg = try Midreg(
             main: self.wire?.endpoint ?? main.endpoint, hosts: hosts, own: own,

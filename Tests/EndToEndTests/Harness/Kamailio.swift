@@ -19,9 +19,11 @@ final class Kamailio {
 
     /// Starts it and waits until it answers; `own` is the one socket from which removals go
     /// unchallenged, `prefix` puts it into a network namespace, `storesPath` has it keep Path (RFC 3327) and do Outbound.
+    /// With one of its `processes` nothing that it passes on overtakes anything.
     init(
         at endpoint: Endpoint, own: Endpoint? = nil, prefix: [String] = [],
-        storesPath: Bool = false, in folder: Folder, called name: String = "main"
+        storesPath: Bool = false, processes: Int = 2, in folder: Folder,
+        called name: String = "main"
     ) async throws {
         self.endpoint = endpoint
         self.folder = folder
@@ -37,6 +39,7 @@ final class Kamailio {
         if let own {
             command += ["-A", "OWN_IP=\"\(own.uriHost)\"", "-A", "OWN_PORT=\(own.port)"]
         }
+        command += ["-A", "PROCESSES=\(processes)"]
         if storesPath { command += ["-A", "STORES_PATH=1"] }
         child = try Child(command, log: folder("\(name).log"))
         do {

@@ -1,12 +1,13 @@
 import Foundation
 
-/// linphone on loopback: registers as alice by itself, answers calls, takes commands from a fifo.
+/// linphone on loopback: registers as alice by itself, takes commands from a fifo, and answers calls.
 final class Linphone {
     private let folder: Folder
     private let child: Child
     private static let home = "linphone"
 
-    init(registrar: Endpoint, in folder: Folder) throws {
+    /// - Parameter answers: whether it answers calls by itself; else it rings until it is told to.
+    init(registrar: Endpoint, answers: Bool = true, in folder: Folder) throws {
         self.folder = folder
         for name in ["home/.local/share/linphone", "home/.config/linphone"] {
             try folder.makeFolder("\(Self.home)/\(name)")
@@ -21,9 +22,8 @@ final class Linphone {
         let home = folder(Self.home)
         guard mkfifo("\(home)/in", 0o600) == 0 else { throw HarnessError("no fifo \(home)/in") }
         child = try Child(
-            [
-                "linphonec", "-a", "-d", "6", "-l", "\(home)/linphone.log", "-c",
-                "\(home)/linphonerc",
+            ["linphonec"] + (answers ? ["-a"] : []) + [
+                "-d", "6", "-l", "\(home)/linphone.log", "-c", "\(home)/linphonerc",
             ],
             log: "\(home)/out", input: "\(home)/in",
             environment: ["HOME": "\(home)/home", "XDG_DATA_HOME": nil, "XDG_CONFIG_HOME": nil])
