@@ -1,0 +1,125 @@
+internal import Bytes
+internal import Forwarding
+internal import Keys
+internal import Registration
+internal import SIPMessage
+
+// Requests and responses that are passed on without state (RFC 3261 §16.11).
+extension WorkerCore {
+    mutating func forwardToPhone<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, _ place: BindingIndex?,
+        _ target: Flow, _ id: ContactID, keepsURI: Bool, isInDialog: Bool, leavesOutRoute: Bool,
+        following: SIPURI?, location: inout Location, outbox: inout Outbox
+    ) {
+        let hop = edgeHop(
+            bytes, place, target, following: following, hasToken: keepsURI, location: &location)
+        outbox.begin()
+        if keepsURI {
+            outbox.write(bytes, index.startLine)
+        } else {
+            // Back to the address the phone itself registered (the URI of its Contact).
+            let record = place.map { table[$0].record } ?? .none
+            let written = location.read(record) { fact -> Bool in
+                let range = Fact.range(of: .contact, in: fact)
+                guard
+                    let contact = try? NameAddress(fact, from: range.start, to: range.end),
+                    let uri = try? SIPURI(fact, contact.uri)
+                else { return false }
+                ForwardedRequest.writeStartLine(bytes, index, target: uri, in: fact, &outbox)
+                return true
+            }
+            guard written == true else {
+                outbox.abandon()
+                refuse(
+                    480, "Temporarily Unavailable", bytes, via, flow.peer, flow.socket,
+                    .callsGone, &outbox)
+                return
+            }
+        }
+        writeOurVia(bytes, via, flow, from: target.socket, &outbox)
+        if !isInDialog {
+            writeRecordRoute(
+                index.method,
+                FlowToken(contactID: id, peer: target.peer, socket: target.socket), &outbox)
+        }
+        if let hop, hop.writesPath {
+            RouteSet.write(path.span, path: ByteRange(0, path.count), &outbox)
+        }
+        var request = ForwardedRequest(source: flow.peer)
+        request.leavesOutTopRoute = leavesOutRoute
+        request.writeRest(bytes, index, &outbox)
+        endForwarded(
+            to: hop?.flow.peer ?? target.peer, from: target.socket, bytes, via, flow, &outbox)
+    }
+
+    mutating func forwardToMain(
+        _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, _ id: ContactID?, isInDialog: Bool,
+        leavesOutRoute: Bool, _ outbox: inout Outbox
+    ) {
+        outbox.begin()
+        outbox.write(bytes, index.startLine)
+        writeOurVia(bytes, via, flow, from: options.mainSocket, &outbox)
+        if !isInDialog, let id {
+            writeRecordRoute(
+                index.method,
+                FlowToken(contactID: id, peer: flow.peer, socket: flow.socket), &outbox)
+        }
+        var request = ForwardedRequest(source: flow.peer)
+        request.sourceHeader = options.sourceHeader
+        request.leavesOutTopRoute = leavesOutRoute
+        request.writeRest(bytes, index, &outbox)
+        endForwarded(to: options.mainServer, from: options.mainSocket, bytes, via, flow, &outbox)
+    }
+
+    /// A branch that is a function of the request alone; CANCEL and non-2xx ACK get their INVITE's.
+    private mutating func writeOurVia(
+        _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, from socket: UInt16,
+        _ outbox: inout Outbox
+    ) {
+        ReturnPath(peer: flow.peer, socket: flow.socket).write(to: &sealed)
+        outbox.write("Via: SIP/2.0/UDP ")
+        outbox.write(options.sockets[Int(socket)].advertised)
+        outbox.write(";branch=")
+        SealedVia.write(
+            .request, SteeringBits(0), transaction: tag(bytes, via), body: sealed,
+            under: options.keys, scratch: &scratch, to: &outbox)
+        outbox.write(";rport\r\n")
+    }
+
+    /// Only what can form a dialog or a subscription needs to come back this way (§16.6 step 4).
+    mutating func writeRecordRoute(
+        _ method: Method, _ token: FlowToken, _ outbox: inout Outbox
+    ) {
+        switch method {
+        case .invite, .subscribe, .refer, .notify, .other: break
+        case .register, .ack, .cancel, .bye, .options, .message, .prack, .update, .info, .publish:
+            return
+        }
+        outbox.write("Record-Route: <sip:")
+        token.write(under: options.keys, scratch: &scratch, to: &outbox)
+        outbox.write("@")
+        outbox.write(options.contact.advertised)
+        outbox.write(";lr>\r\n")
+    }
+
+    // MARK: Responses
+
+    mutating func forwardResponse(
+        _ bytes: Span<UInt8>, _ top: ViaValue, _ seal: SealedVia,
+        carried: borrowing ByteBuffer, _ outbox: inout Outbox
+    ) {
+        guard
+            let path = ReturnPath(carried.span.extracting(seal.body.start..<seal.body.end)),
+            Int(path.socket) < options.sockets.count,
+            let second = try? index.secondVia(bytes, after: top),
+            seal.transaction == tag(bytes, second)
+        else {
+            counters.add(.droppedSealBroken)
+            return
+        }
+        counters.add(.callResponses)
+        outbox.begin()
+        ForwardedResponse.write(bytes, index, top: top, &outbox)
+        if !outbox.end(to: path.peer, from: path.socket) { counters.add(.droppedOutboxFull) }
+    }
+}
