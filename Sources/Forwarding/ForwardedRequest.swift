@@ -4,8 +4,8 @@ public import SIPMessage
 /// Writes a request as it goes to its next hop (RFC 3261 §16.6): what is not named here stays as it
 /// came, byte for byte.
 public struct ForwardedRequest: Sendable {
-    /// Whether the topmost Route is ours and stays behind (§16.4).
-    public var leavesOutTopRoute = false
+    /// What of the Route goes on (§16.4).
+    public var route = RouteCut.nothing
     public var source: TransportAddress
     /// Says where the request came from; what a phone wrote under its name stays behind.
     public var sourceHeader: SourceHeader?
@@ -56,7 +56,6 @@ public struct ForwardedRequest: Sendable {
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ outbox: inout Outbox
     ) {
         var isTopVia = true
-        var isTopRoute = true
         if !index.has(.maxForwards) { outbox.write("Max-Forwards: 70\r\n") }
         sourceHeader?.write(source, &outbox)
         if let maxBreadth { MaxBreadth.write(maxBreadth, &outbox) }
@@ -69,9 +68,7 @@ public struct ForwardedRequest: Sendable {
                 isTopVia = false
                 ResponseWriter.writeStamped(bytes, field, source, &outbox)
             case .maxForwards: MaxForwards.writeLowered(bytes, field, &outbox)
-            case .route where isTopRoute && leavesOutTopRoute:
-                isTopRoute = false
-                TopRoute.writeRest(bytes, of: field, &outbox)
+            case .route: route.write(bytes, field, &outbox)
             default:
                 if let sourceHeader, sourceHeader.isNamed(bytes, by: field) { break }
                 if maxBreadth != nil, MaxBreadth.isIn(field, bytes) { break }

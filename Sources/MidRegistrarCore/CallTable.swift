@@ -24,8 +24,6 @@ struct Call: BitwiseCopyable {
         static let fromMain = Flags(rawValue: 64)
         /// The ACK of its 2xx has come by.
         static let acknowledged = Flags(rawValue: 128)
-        /// Its topmost Route is ours and stays behind.
-        static let leavesOutRoute = Flags(rawValue: 256)
         /// That the ACK is missing has been said.
         static let ackMissing = Flags(rawValue: 512)
         /// Its branches stay until it is answered: what a redirect names is compared with them.
@@ -44,6 +42,8 @@ struct Call: BitwiseCopyable {
     var tag: UInt64 = 0
     /// As it came; kept until it is answered.
     var request = BytesHandle.none
+    /// What of its Route goes on.
+    var route = RouteCut.nothing
     /// What a copy of the request is answered with.
     var response = BytesHandle.none
     /// The CANCEL as it came, for its reasons.

@@ -26,8 +26,7 @@ extension WorkerCore {
         outbox: inout Outbox
     ) -> Disposition {
         let uri: SIPURI
-        var topRoute: SIPURI?
-        var secondRoute: SIPURI?
+        let route: RequestRoute
         let from: SIPURI
         let toTag: ByteRange
         do throws(SIPParseError) {
@@ -41,38 +40,15 @@ extension WorkerCore {
             let to = try NameAddress(bytes, from: toValue.start, to: toValue.end)
             _ = try SIPURI(bytes, to.uri)
             toTag = to.tag
-            if index.has(.route) {
-                var cursor = AddressCursor(.route, of: index)
-                while let route = try cursor.next(bytes, index) {
-                    let parsed = try SIPURI(bytes, route.uri)
-                    if topRoute == nil {
-                        topRoute = parsed
-                    } else if secondRoute == nil {
-                        secondRoute = parsed
-                    }
-                }
-            }
+            route = try RequestRoute(
+                bytes, index, own: options.ownAddresses, under: options.keys, scratch: &scratch)
         } catch {
             refuse(error, bytes, via, source, socket, &outbox)
             return .done
         }
 
         let hasToTag = !toTag.isEmpty
-        var token: FlowToken?
-        var routeIsOurs = false
-        var routeMayBeOurs = false
-        if let topRoute {
-            token = FlowToken(
-                bytes.extracting(topRoute.user.start..<topRoute.user.end), under: options.keys,
-                scratch: &scratch)
-            let host = bytes.extracting(topRoute.host.start..<topRoute.host.end)
-            routeIsOurs =
-                token != nil || options.ownAddresses.contains(host, port: topRoute.port)
-            // A phone that has us as its outbound proxy names us here, by a name that we need not
-            // know; passed on, it would send the main registrar's copy back to us. An address we
-            // do know, so another's stays where it is (§16.4).
-            routeMayBeOurs = routeIsOurs || TransportAddress(host: host, port: 0) == nil
-        }
+        let token = route.token
         let temporary =
             uri.scheme == .other
             ? nil
@@ -148,7 +124,7 @@ extension WorkerCore {
         if !hasToTag, opensCall(way) {
             openCall(
                 bytes, length: length, via, flow, key: key, to: way, keepsURI: token != nil,
-                leavesOutRoute: routeIsOurs || isToMain(way) && routeMayBeOurs, now: now,
+                route: route.cut(leavesOutTop: isToMain(way) && route.mayBeOurs), now: now,
                 location: &location, outbox: &outbox)
             return .done
         }
@@ -179,20 +155,19 @@ extension WorkerCore {
         case .toPhone(let place, let target, let id):
             forwardToPhone(
                 bytes, via, flow, place, target, id, keepsURI: token != nil,
-                isInDialog: hasToTag, leavesOutRoute: routeIsOurs,
-                following: routeIsOurs ? secondRoute : topRoute, location: &location,
-                outbox: &outbox)
+                isInDialog: hasToTag, route, location: &location, outbox: &outbox)
         case .toMain(let id):
             forwardToMain(
                 bytes, via, flow, id, isInDialog: hasToTag,
-                leavesOutRoute: routeIsOurs || routeMayBeOurs && !hasToTag, &outbox)
+                // A phone that has us as its outbound proxy names us here, by a name that we need not
+                // know; passed on, it would send the main registrar's copy back to us. An address we
+                // do know, so another's stays where it is (§16.4).
+                route.cut(leavesOutTop: route.mayBeOurs && !hasToTag), &outbox)
         case .toAOR(let key):
             guard let place = reachable(key) else { return .done }
             forwardToPhone(
                 bytes, via, flow, place, table[place].flow, table[place].id, keepsURI: false,
-                isInDialog: hasToTag, leavesOutRoute: routeIsOurs,
-                following: routeIsOurs ? secondRoute : topRoute, location: &location,
-                outbox: &outbox)
+                isInDialog: hasToTag, route, location: &location, outbox: &outbox)
         }
         return .done
     }

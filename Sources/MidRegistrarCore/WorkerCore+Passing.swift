@@ -8,11 +8,12 @@ internal import SIPMessage
 extension WorkerCore {
     mutating func forwardToPhone<Location: LocationService & ~Copyable>(
         _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, _ place: BindingIndex?,
-        _ target: Flow, _ id: ContactID, keepsURI: Bool, isInDialog: Bool, leavesOutRoute: Bool,
-        following: SIPURI?, location: inout Location, outbox: inout Outbox
+        _ target: Flow, _ id: ContactID, keepsURI: Bool, isInDialog: Bool, _ route: RequestRoute,
+        location: inout Location, outbox: inout Outbox
     ) {
         let hop = edgeHop(
-            bytes, place, target, following: following, hasToken: keepsURI, location: &location)
+            bytes, place, target, following: route.following, hasToken: keepsURI,
+            location: &location)
         outbox.begin()
         if keepsURI {
             outbox.write(bytes, index.startLine)
@@ -40,13 +41,14 @@ extension WorkerCore {
         if !isInDialog {
             writeRecordRoute(
                 index.method,
-                FlowToken(contactID: id, peer: target.peer, socket: target.socket), &outbox)
+                FlowToken(contactID: id, peer: target.peer, socket: target.socket),
+                towardsMain: false, &outbox)
         }
         if let hop, hop.writesPath {
             RouteSet.write(path.span, path: ByteRange(0, path.count), &outbox)
         }
         var request = ForwardedRequest(source: flow.peer)
-        request.leavesOutTopRoute = leavesOutRoute
+        request.route = route.cut(leavesOutTop: false)
         request.writeRest(bytes, index, &outbox)
         endForwarded(
             to: hop?.flow.peer ?? target.peer, from: target.socket, bytes, via, flow, &outbox)
@@ -54,7 +56,7 @@ extension WorkerCore {
 
     mutating func forwardToMain(
         _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, _ id: ContactID?, isInDialog: Bool,
-        leavesOutRoute: Bool, _ outbox: inout Outbox
+        _ route: RouteCut, _ outbox: inout Outbox
     ) {
         outbox.begin()
         outbox.write(bytes, index.startLine)
@@ -62,11 +64,12 @@ extension WorkerCore {
         if !isInDialog, let id {
             writeRecordRoute(
                 index.method,
-                FlowToken(contactID: id, peer: flow.peer, socket: flow.socket), &outbox)
+                FlowToken(contactID: id, peer: flow.peer, socket: flow.socket),
+                towardsMain: true, &outbox)
         }
         var request = ForwardedRequest(source: flow.peer)
         request.sourceHeader = options.sourceHeader
-        request.leavesOutTopRoute = leavesOutRoute
+        request.route = route
         request.writeRest(bytes, index, &outbox)
         endForwarded(to: options.mainServer, from: options.mainSocket, bytes, via, flow, &outbox)
     }
@@ -87,18 +90,33 @@ extension WorkerCore {
     }
 
     /// Only what can form a dialog or a subscription needs to come back this way (§16.6 step 4).
+    ///
+    /// Each side gets the address by which it can reach us: the phone that of the listener its flow
+    /// came by, the main registrar the one it has for all our contacts. Where they differ, two values
+    /// are written (RFC 5658 §5), that of the side the request goes to above: it stands first in the
+    /// route set there, and last in that of the other side. Both have the token, since each may be the
+    /// topmost Route of what comes back.
     mutating func writeRecordRoute(
-        _ method: Method, _ token: FlowToken, _ outbox: inout Outbox
+        _ method: Method, _ token: FlowToken, towardsMain: Bool, _ outbox: inout Outbox
     ) {
         switch method {
         case .invite, .subscribe, .refer, .notify, .other: break
         case .register, .ack, .cancel, .bye, .options, .message, .prack, .update, .info, .publish:
             return
         }
+        let phone = options.sockets[Int(token.socket)].advertised
+        let main = options.contact.advertised
+        writeRecordRoute(token, at: towardsMain ? main : phone, &outbox)
+        if phone != main { writeRecordRoute(token, at: towardsMain ? phone : main, &outbox) }
+    }
+
+    private mutating func writeRecordRoute(
+        _ token: FlowToken, at address: TransportAddress, _ outbox: inout Outbox
+    ) {
         outbox.write("Record-Route: <sip:")
         token.write(under: options.keys, scratch: &scratch, to: &outbox)
         outbox.write("@")
-        outbox.write(options.contact.advertised)
+        outbox.write(address)
         outbox.write(";lr>\r\n")
     }
 

@@ -16,7 +16,7 @@ extension WorkerCore {
     /// Opens a call for a request that none is open for yet.
     mutating func openCall<Location: LocationService & ~Copyable>(
         _ bytes: Span<UInt8>, length: Int, _ via: ViaValue, _ flow: Flow, key: TransactionKey,
-        to way: Way, keepsURI: Bool, leavesOutRoute: Bool, now: Instant,
+        to way: Way, keepsURI: Bool, route: RouteCut, now: Instant,
         location: inout Location, outbox: inout Outbox
     ) {
         let breadth: MaxBreadth
@@ -50,7 +50,7 @@ extension WorkerCore {
         calls[call: handle].tag = tag(bytes, via)
         if isFromMain { calls[call: handle].flags.insert(.fromMain) }
         if options.redirects.followsAny { calls[call: handle].flags.insert(.keepsBranches) }
-        if leavesOutRoute { calls[call: handle].flags.insert(.leavesOutRoute) }
+        calls[call: handle].route = route
         counters.add(.callsOpened)
         if index.method == .invite {
             calls[call: handle].flags.insert(.invite)
@@ -205,7 +205,8 @@ extension WorkerCore {
             offer(480, of: handle)
             return
         }
-        let following = target.kind == .flow ? Self.secondRoute(request) : nil
+        let following =
+            target.kind == .flow ? Self.first(of: request, calls[call: handle].route) : nil
         let hop = edgeHop(
             request.span, place, flow, following: following, hasToken: target.kind == .flow,
             location: &location)
@@ -270,12 +271,8 @@ extension WorkerCore {
         }
     }
 
-    private static func secondRoute(_ request: borrowing Recalled) -> SIPURI? {
-        var cursor = AddressCursor(.route, of: request.index)
-        guard (try? cursor.next(request.span, request.index)) != nil,
-            let second = try? cursor.next(request.span, request.index)
-        else { return nil }
-        return try? SIPURI(request.span, second.uri)
+    private static func first(of request: borrowing Recalled, _ route: RouteCut) -> SIPURI? {
+        route.first(request.span, request.index)
     }
 
     /// Writes the request as it goes to one target (§16.6); `false` if it cannot be.
@@ -317,11 +314,12 @@ extension WorkerCore {
                 ? Flow(peer: calls[call: handle].peer, socket: calls[call: handle].socket) : flow
             writeRecordRoute(
                 request.index.method,
-                FlowToken(contactID: target.id, peer: back.peer, socket: back.socket), &outbox)
+                FlowToken(contactID: target.id, peer: back.peer, socket: back.socket),
+                towardsMain: isToMain, &outbox)
         }
         if writesPath { RouteSet.write(path.span, path: ByteRange(0, path.count), &outbox) }
         var copy = ForwardedRequest(source: calls[call: handle].peer)
-        copy.leavesOutTopRoute = calls[call: handle].flags.contains(.leavesOutRoute)
+        copy.route = calls[call: handle].route
         copy.maxBreadth = breadth
         if isToMain { copy.sourceHeader = options.sourceHeader }
         if target.origin.depth > 0, options.redirects.tells {

@@ -11,6 +11,8 @@ struct RewriteCase: FuzzCase, ~Copyable {
     private var outbox = Outbox(bytesMax: 1 << 18, messagesMax: 2)
     private var meaning = RegisterMeaning()
     private var aor = ByteBuffer(bytesMax: 512)
+    private let keys = KeyRing(secret: [UInt8](repeating: 7, count: 32).span)
+    private var scratch = ByteBuffer(bytesMax: 640)
     private let source = TransportAddress(ipv4: 0xC633_6409, port: 40_000)
     private let us = TransportAddress(ipv4: 0x7F00_0001, port: 5_060)
 
@@ -89,7 +91,11 @@ struct RewriteCase: FuzzCase, ~Copyable {
         ForwardedRequest.writeStartLine(bytes, before, target: target, in: bytes, &outbox)
         writeVia()
         var request = ForwardedRequest(source: source)
-        request.leavesOutTopRoute = leavesOutRoute
+        guard
+            let route = try? RequestRoute(
+                bytes, before, own: OwnAddresses([]), under: keys, scratch: &scratch)
+        else { return "a Route that was read cannot be" }
+        request.route = route.cut(leavesOutTop: leavesOutRoute)
         request.writeRest(bytes, before, &outbox)
         return passedOn(bytes, but: leavesOutRoute ? [.via, .route] : [.via])
     }
