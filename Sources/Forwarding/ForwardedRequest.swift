@@ -14,15 +14,31 @@ public struct ForwardedRequest: Sendable {
 
     public init(source: TransportAddress) { self.source = source }
 
-    /// Writes the start line with a target of the target set as request-URI, without what a
-    /// registered URI may have but a request-URI may not: headers and `method` (§16.6 step 2,
-    /// §19.1.1 table 1).
+    /// Writes the start line with a target of the target set as request-URI (§16.6 step 2).
     public static func writeStartLine(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, target: SIPURI,
         in targetBytes: Span<UInt8>, _ outbox: inout Outbox
     ) {
+        beginStartLine(bytes, index, &outbox)
+        writeURI(target, in: targetBytes, &outbox)
+        endStartLine(&outbox)
+    }
+
+    /// Begins a start line: the request-URI is to follow.
+    public static func beginStartLine(
+        _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, _ outbox: inout Outbox
+    ) {
         outbox.write(bytes, index.methodName)
         outbox.write(" ")
+    }
+
+    public static func endStartLine(_ outbox: inout Outbox) { outbox.write(" SIP/2.0\r\n") }
+
+    /// Writes a URI without what a registered one, or one of a Route, may have but a request-URI may
+    /// not: headers and `method` (§19.1.1 table 1).
+    public static func writeURI(
+        _ target: SIPURI, in targetBytes: Span<UInt8>, _ outbox: inout Outbox
+    ) {
         var copy = EditedCopy(from: target.whole.start)
         var cursor = ParameterCursor(target.parameters)
         while let parameter = try? cursor.next(targetBytes) {
@@ -32,7 +48,6 @@ public struct ForwardedRequest: Sendable {
         }
         let end = target.headers.isEmpty ? target.whole.end : target.headers.start - 1
         copy.keep(upTo: end, targetBytes, &outbox)
-        outbox.write(" SIP/2.0\r\n")
     }
 
     /// Writes everything behind our Via and Record-Route.

@@ -16,6 +16,21 @@ public enum RouteSet {
         outbox.write("\r\n")
     }
 
+    /// The first URI of a Path if it names a strict router, which is to get it as request-URI
+    /// (RFC 3261 §16.6 step 6), and what then stays of the Path; `nil` if it has an `lr`, or is none
+    /// that could.
+    public static func strictRouter(
+        _ bytes: Span<UInt8>, path: ByteRange
+    ) -> (uri: SIPURI, rest: ByteRange)? {
+        guard let first = try? NameAddress(bytes, from: path.start, to: path.end),
+            let uri = try? SIPURI(bytes, first.uri), uri.scheme != .other,
+            bytes.parameter("lr", in: uri.parameters) == nil
+        else { return nil }
+        let comma = bytes.skipSpace(from: first.whole.end, to: path.end)
+        guard comma < path.end else { return (uri, .none) }
+        return (uri, bytes.trimmed(ByteRange(comma + 1, path.end)))
+    }
+
     /// The URI the request is sent to.
     ///
     /// - Throws: a ``SIPParseError`` where it cannot be read; `.uri` at one that is neither SIP nor

@@ -30,8 +30,8 @@ extension WorkerCore {
         let from: SIPURI
         let toTag: ByteRange
         do throws(SIPParseError) {
-            uri = try SIPURI(bytes, index.requestURI)
-            try checkNoHeaders(uri)
+            let requestURI = try SIPURI(bytes, index.requestURI)
+            try checkNoHeaders(requestURI)
             guard let fromValue = index.value(.from), let toValue = index.value(.to) else {
                 throw SIPParseError(.missingHeader, at: 0)
             }
@@ -40,8 +40,13 @@ extension WorkerCore {
             let to = try NameAddress(bytes, from: toValue.start, to: toValue.end)
             _ = try SIPURI(bytes, to.uri)
             toTag = to.tag
+            let local = options.sockets[Int(socket)]
             route = try RequestRoute(
-                bytes, index, own: options.ownAddresses, under: options.keys, scratch: &scratch)
+                bytes, index, for: requestURI,
+                at: .init(port: local.local.port, advertisedPort: local.advertised.port),
+                own: options.ownAddresses, under: options.keys, scratch: &scratch)
+            uri = route.target
+            try checkNoHeaders(uri)
         } catch {
             refuse(error, bytes, via, source, socket, &outbox)
             return .done
@@ -100,7 +105,8 @@ extension WorkerCore {
             return .done
         }
         let way = way(
-            bytes, uri, token: token, id: id, registration: temporary?.registration,
+            bytes, uri, port: route.targetPort, token: token, id: id,
+            registration: temporary?.registration,
             sharedKey: sharedKey, fromKey: fromKey, hasToTag: hasToTag, flow, location: &location)
         if let value = index.value(.maxForwards),
             let hops = try? bytes.number(in: value, max: UInt64(UInt32.max)), hops == 0,

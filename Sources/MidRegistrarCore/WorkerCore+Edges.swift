@@ -96,13 +96,13 @@ extension WorkerCore {
     /// of it is the next hop if that is an edge that UDP reaches; everything else, and a Path that
     /// names its host, goes where the REGISTER came from. So a call goes to an edge, or not.
     ///
-    /// - Parameter following: the Route behind our own, if there is one.
+    /// - Parameter following: the URI of the Route behind our own; empty if there is none.
     mutating func edgeHop<Location: LocationService & ~Copyable>(
-        _ bytes: Span<UInt8>, _ place: BindingIndex?, _ flow: Flow, following: SIPURI?,
+        _ bytes: Span<UInt8>, _ place: BindingIndex?, _ flow: Flow, following: ByteRange,
         hasToken: Bool, location: inout Location
     ) -> EdgeHop? {
         guard let place, table[place].flags.contains(.byEdge) else { return nil }
-        if hasToken, let following {
+        if hasToken, let following = try? SIPURI(bytes, following) {
             return EdgeHop(flow: self.flow(to: following, bytes, from: flow), writesPath: false)
         }
         path.clear()

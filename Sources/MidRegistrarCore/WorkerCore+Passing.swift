@@ -11,32 +11,25 @@ extension WorkerCore {
         _ target: Flow, _ id: ContactID, keepsURI: Bool, isInDialog: Bool, _ route: RequestRoute,
         location: inout Location, outbox: inout Outbox
     ) {
+        let cut = route.cut(leavesOutTop: false)
         let hop = edgeHop(
-            bytes, place, target, following: route.following, hasToken: keepsURI,
+            bytes, place, target, following: cut.following, hasToken: keepsURI,
             location: &location)
+        let strict = strictHop(bytes, cut, overPath: hop?.writesPath ?? false)
+        // Back to the address the phone itself registered (the URI of its Contact).
+        let contact = keepsURI ? nil : place.map { table[$0].record } ?? RecordNumber.none
         outbox.begin()
-        if keepsURI {
-            outbox.write(bytes, index.startLine)
-        } else {
-            // Back to the address the phone itself registered (the URI of its Contact).
-            let record = place.map { table[$0].record } ?? .none
-            let written = location.read(record) { fact -> Bool in
-                let range = Fact.range(of: .contact, in: fact)
-                guard
-                    let contact = try? NameAddress(fact, from: range.start, to: range.end),
-                    let uri = try? SIPURI(fact, contact.uri)
-                else { return false }
-                ForwardedRequest.writeStartLine(bytes, index, target: uri, in: fact, &outbox)
-                return true
-            }
-            guard written == true else {
-                outbox.abandon()
-                refuse(
-                    480, "Temporarily Unavailable", bytes, via, flow.peer, flow.socket,
-                    .callsGone, &outbox)
-                return
-            }
+        ForwardedRequest.beginStartLine(bytes, index, &outbox)
+        if let strict {
+            strict.writeURI(bytes, path.span, &outbox)
+        } else if !writeTarget(bytes, cut, contact, location: &location, &outbox) {
+            outbox.abandon()
+            refuse(
+                480, "Temporarily Unavailable", bytes, via, flow.peer, flow.socket,
+                .callsGone, &outbox)
+            return
         }
+        ForwardedRequest.endStartLine(&outbox)
         writeOurVia(bytes, via, flow, from: target.socket, &outbox)
         if !isInDialog {
             writeRecordRoute(
@@ -45,11 +38,17 @@ extension WorkerCore {
                 towardsMain: false, &outbox)
         }
         if let hop, hop.writesPath {
-            RouteSet.write(path.span, path: ByteRange(0, path.count), &outbox)
+            RouteSet.write(path.span, path: strict?.path ?? ByteRange(0, path.count), &outbox)
         }
         var request = ForwardedRequest(source: flow.peer)
-        request.route = route.cut(leavesOutTop: false)
-        request.writeRest(bytes, index, &outbox)
+        request.route = strict?.cut ?? cut
+        request.writeFields(bytes, index, &outbox)
+        if strict != nil {
+            outbox.write("Route: <")
+            _ = writeTarget(bytes, cut, contact, location: &location, &outbox)
+            outbox.write(">\r\n")
+        }
+        ForwardedRequest.writeEnd(bytes, index, &outbox)
         endForwarded(
             to: hop?.flow.peer ?? target.peer, from: target.socket, bytes, via, flow, &outbox)
     }
@@ -58,8 +57,15 @@ extension WorkerCore {
         _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, _ id: ContactID?, isInDialog: Bool,
         _ route: RouteCut, _ outbox: inout Outbox
     ) {
+        let strict = strictHop(bytes, route, overPath: false)
         outbox.begin()
-        outbox.write(bytes, index.startLine)
+        ForwardedRequest.beginStartLine(bytes, index, &outbox)
+        if let strict {
+            strict.writeURI(bytes, path.span, &outbox)
+        } else {
+            route.writeTarget(bytes, &outbox)
+        }
+        ForwardedRequest.endStartLine(&outbox)
         writeOurVia(bytes, via, flow, from: options.mainSocket, &outbox)
         if !isInDialog, let id {
             writeRecordRoute(
@@ -69,9 +75,71 @@ extension WorkerCore {
         }
         var request = ForwardedRequest(source: flow.peer)
         request.sourceHeader = options.sourceHeader
-        request.route = route
-        request.writeRest(bytes, index, &outbox)
+        request.route = strict?.cut ?? route
+        request.writeFields(bytes, index, &outbox)
+        if strict != nil {
+            outbox.write("Route: <")
+            route.writeTarget(bytes, &outbox)
+            outbox.write(">\r\n")
+        }
+        ForwardedRequest.writeEnd(bytes, index, &outbox)
         endForwarded(to: options.mainServer, from: options.mainSocket, bytes, via, flow, &outbox)
+    }
+
+    /// A next hop that wants its own URI as request-URI, and the target behind all Routes (RFC 3261
+    /// §16.6 step 6): the first Route that is left has no `lr`.
+    struct StrictHop {
+        private let uri: SIPURI
+        private let isInPath: Bool
+        /// What of the edge's Path, and of the request's own Route, stays.
+        let path: ByteRange
+        let cut: RouteCut
+
+        fileprivate init(ofPath uri: SIPURI, rest: ByteRange, _ cut: RouteCut) {
+            (self.uri, isInPath, path, self.cut) = (uri, true, rest, cut)
+        }
+
+        fileprivate init(ofRoute uri: SIPURI, _ cut: RouteCut) {
+            (self.uri, isInPath, path, self.cut) = (uri, false, .none, cut)
+        }
+
+        func writeURI(_ bytes: Span<UInt8>, _ path: Span<UInt8>, _ outbox: inout Outbox) {
+            ForwardedRequest.writeURI(uri, in: isInPath ? path : bytes, &outbox)
+        }
+    }
+
+    /// - Parameter overPath: whether the Path that stands in `path` comes before the Route.
+    func strictHop(_ bytes: Span<UInt8>, _ cut: RouteCut, overPath: Bool) -> StrictHop? {
+        if overPath {
+            return RouteSet.strictRouter(path.span, path: ByteRange(0, path.count)).map {
+                StrictHop(ofPath: $0.uri, rest: $0.rest, cut)
+            }
+        }
+        guard cut.isStrict, let uri = try? SIPURI(bytes, cut.following) else { return nil }
+        return StrictHop(ofRoute: uri, cut.withoutFirst)
+    }
+
+    /// Writes the URI a request to a phone is for: the one it came with, or the one that the phone
+    /// registered; `false` if there is none.
+    ///
+    /// - Parameter contact: where that one stands; `nil` for the one it came with.
+    func writeTarget<Location: LocationService & ~Copyable>(
+        _ bytes: Span<UInt8>, _ cut: RouteCut, _ contact: RecordNumber?,
+        location: inout Location, _ outbox: inout Outbox
+    ) -> Bool {
+        guard let contact else {
+            cut.writeTarget(bytes, &outbox)
+            return true
+        }
+        let isWritten = location.read(contact) { fact -> Bool in
+            let range = Fact.range(of: .contact, in: fact)
+            guard let contact = try? NameAddress(fact, from: range.start, to: range.end),
+                let uri = try? SIPURI(fact, contact.uri)
+            else { return false }
+            ForwardedRequest.writeURI(uri, in: fact, &outbox)
+            return true
+        }
+        return isWritten == true
     }
 
     /// A branch that is a function of the request alone; CANCEL and non-2xx ACK get their INVITE's.

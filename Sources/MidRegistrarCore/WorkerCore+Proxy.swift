@@ -205,11 +205,9 @@ extension WorkerCore {
             offer(480, of: handle)
             return
         }
-        let following =
-            target.kind == .flow ? Self.first(of: request, calls[call: handle].route) : nil
         let hop = edgeHop(
-            request.span, place, flow, following: following, hasToken: target.kind == .flow,
-            location: &location)
+            request.span, place, flow, following: calls[call: handle].route.following,
+            hasToken: target.kind == .flow, location: &location)
         let peer = hop?.flow.peer ?? flow.peer
         guard let branch = calls.openBranch(of: handle) else {
             calls[call: handle].breadth?.giveBack(breadth)
@@ -271,10 +269,6 @@ extension WorkerCore {
         }
     }
 
-    private static func first(of request: borrowing Recalled, _ route: RouteCut) -> SIPURI? {
-        route.first(request.span, request.index)
-    }
-
     /// Writes the request as it goes to one target (§16.6); `false` if it cannot be.
     private mutating func write<Location: LocationService & ~Copyable>(
         _ target: CallTarget, _ place: BindingIndex?, _ flow: Flow, _ branch: SlotHandle,
@@ -283,22 +277,17 @@ extension WorkerCore {
     ) -> Bool {
         let handle = calls[branch: branch].call
         let bytes = request.span
-        switch target.kind {
-        case .main, .flow: outbox.write(bytes, request.index.startLine)
-        case .redirected: Self.writeStartLine(request, calls.bytes, target.uri, &outbox)
-        case .contact:
-            guard let place else { return false }
-            let isWritten = location.read(table[place].record) { fact -> Bool in
-                let range = Fact.range(of: .contact, in: fact)
-                guard let contact = try? NameAddress(fact, from: range.start, to: range.end),
-                    let uri = try? SIPURI(fact, contact.uri)
-                else { return false }
-                ForwardedRequest.writeStartLine(
-                    request.span, request.index, target: uri, in: fact, &outbox)
-                return true
+        let route = calls[call: handle].route
+        let strict = strictHop(bytes, route, overPath: writesPath)
+        ForwardedRequest.beginStartLine(bytes, request.index, &outbox)
+        if let strict {
+            strict.writeURI(bytes, path.span, &outbox)
+        } else {
+            guard writeTarget(target, place, bytes, route, location: &location, &outbox) else {
+                return false
             }
-            guard isWritten == true else { return false }
         }
+        ForwardedRequest.endStartLine(&outbox)
         outbox.write("Via: SIP/2.0/UDP ")
         outbox.write(options.sockets[Int(flow.socket)].advertised)
         outbox.write(";branch=")
@@ -317,17 +306,43 @@ extension WorkerCore {
                 FlowToken(contactID: target.id, peer: back.peer, socket: back.socket),
                 towardsMain: isToMain, &outbox)
         }
-        if writesPath { RouteSet.write(path.span, path: ByteRange(0, path.count), &outbox) }
+        if writesPath {
+            RouteSet.write(path.span, path: strict?.path ?? ByteRange(0, path.count), &outbox)
+        }
         var copy = ForwardedRequest(source: calls[call: handle].peer)
-        copy.route = calls[call: handle].route
+        copy.route = strict?.cut ?? route
         copy.maxBreadth = breadth
         if isToMain { copy.sourceHeader = options.sourceHeader }
         if target.origin.depth > 0, options.redirects.tells {
             writeRetargeted(copy, target, branch, request, location: &location, &outbox)
         } else {
-            copy.writeRest(bytes, request.index, &outbox)
+            copy.writeFields(bytes, request.index, &outbox)
         }
+        if strict != nil {
+            outbox.write("Route: <")
+            _ = writeTarget(target, place, bytes, route, location: &location, &outbox)
+            outbox.write(">\r\n")
+        }
+        ForwardedRequest.writeEnd(bytes, request.index, &outbox)
         return true
+    }
+
+    /// Writes the URI that a target is called by; `false` if there is none.
+    private func writeTarget<Location: LocationService & ~Copyable>(
+        _ target: CallTarget, _ place: BindingIndex?, _ bytes: Span<UInt8>, _ route: RouteCut,
+        location: inout Location, _ outbox: inout Outbox
+    ) -> Bool {
+        switch target.kind {
+        case .main, .flow:
+            return writeTarget(bytes, route, nil, location: &location, &outbox)
+        case .contact:
+            return writeTarget(
+                bytes, route, place.map { table[$0].record } ?? RecordNumber.none,
+                location: &location, &outbox)
+        case .redirected:
+            Self.writeURI(calls.bytes, target.uri, &outbox)
+            return true
+        }
     }
 
     // MARK: Answering

@@ -170,18 +170,16 @@ extension WorkerCore {
 
     // MARK: Writing
 
-    /// Writes the start line of a request that goes where a redirect led.
-    static func writeStartLine(
-        _ request: borrowing Recalled, _ pool: borrowing BytePool, _ stored: BytesHandle,
-        _ outbox: inout Outbox
+    /// Writes where a redirect led, as a request-URI.
+    static func writeURI(
+        _ pool: borrowing BytePool, _ stored: BytesHandle, _ outbox: inout Outbox
     ) {
         let text = pool.bytes(of: stored)
         guard let uri = try? SIPURI(text, ByteRange(0, stored.count)) else { return }
-        ForwardedRequest.writeStartLine(
-            request.span, request.index, target: uri, in: text, &outbox)
+        ForwardedRequest.writeURI(uri, in: text, &outbox)
     }
 
-    /// Writes the rest of such a request, with who redirected it.
+    /// Writes the fields of such a request, with who redirected it; its end is to follow.
     mutating func writeRetargeted<Location: LocationService & ~Copyable>(
         _ copy: ForwardedRequest, _ target: CallTarget, _ branch: SlotHandle,
         _ request: borrowing Recalled, location: inout Location, _ outbox: inout Outbox
@@ -204,7 +202,6 @@ extension WorkerCore {
         {
             history.write(request.span, request.index, target: place, of: targetSet, &outbox)
         }
-        ForwardedRequest.writeEnd(request.span, request.index, &outbox)
     }
 
     /// Names who was called on a branch and redirects: a phone by its address of record, since its

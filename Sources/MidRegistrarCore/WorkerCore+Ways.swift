@@ -9,7 +9,7 @@ extension WorkerCore {
     /// The table of who may ask for what: contact IDs and flow tokens are the main side's, a
     /// dialog's token also its phone's, everything else a phone's towards the main registrar.
     mutating func way<Location: LocationService & ~Copyable>(
-        _ bytes: Span<UInt8>, _ uri: SIPURI, token: FlowToken?, id: ContactID?,
+        _ bytes: Span<UInt8>, _ uri: SIPURI, port: UInt16, token: FlowToken?, id: ContactID?,
         registration: UInt64?, sharedKey: AORKey?, fromKey: AORKey?, hasToTag: Bool, _ flow: Flow,
         location: inout Location
     ) -> Way {
@@ -42,7 +42,7 @@ extension WorkerCore {
             return .toMain(token.contactID)
         }
         let isOurs = options.ownAddresses.contains(
-            bytes.extracting(uri.host.start..<uri.host.end), port: uri.port)
+            bytes.extracting(uri.host.start..<uri.host.end), port: port)
         if let id {
             guard isMain else { return isAck ? .drop : forbidden }
             guard table.find(id) != nil else {

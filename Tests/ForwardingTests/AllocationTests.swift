@@ -40,11 +40,28 @@ struct AllocationTests {
         let top = try denied.index.topVia(denied.bytes.span)
         var before: UInt64 = 0
         var followed = 0
+        let routed = try Sample(
+            Tokens.fill(
+                MaxBreadthTests.invite(
+                    "Route: <sip:A@192.0.2.5:5060;lr>, <sip:y.test>, <sip:b@y.test>\n"
+                ).replacing("INVITE sip:b@x.test", with: "INVITE sip:A@10.0.0.5:5060;lr")))
+        let routedURI = try SIPURI(routed.bytes.span, routed.index.requestURI)
+        let own = Tokens.own
+        var goesStrict = false
         var finding = LoopPart.Finding.loop
         for round in 0..<3 {
             if round == 1 { before = midreg_mallocs_of_thread() }
             outbox.clear()
             outbox.begin()
+            let way = try RequestRoute(
+                routed.bytes.span, routed.index, for: routedURI,
+                at: .init(port: 5_060, advertisedPort: 5_060), own: own, under: Tokens.keys,
+                scratch: &scratch)
+            goesStrict = way.token != nil && way.cut(leavesOutTop: false).isStrict
+            var rest = ForwardedRequest(source: TransportAddress(ipv4: 1, port: 2))
+            rest.route = way.cut(leavesOutTop: false).withoutFirst
+            rest.route.writeTarget(routed.bytes.span, &outbox)
+            rest.writeFields(routed.bytes.span, routed.index, &outbox)
             let loop = LoopPart(span, request.index, also: 1, under: keys)
             finding = loop.find(in: span, request.index, under: keys, scratch: &scratch)
             var breadth = try MaxBreadth(span, request.index)
@@ -81,6 +98,7 @@ struct AllocationTests {
         let mallocs = midreg_mallocs_of_thread() - before
         #expect(mallocs == 0)
         #expect(finding == .none)
+        #expect(goesStrict)
         #expect(followed == 2)
         #expect(outbox.overflowed == false)
     }

@@ -122,6 +122,25 @@ struct RouteSetTests {
         }
     }
 
+    @Test(
+        arguments: [
+            ("<sip:edge.test>", "sip:edge.test", ""),
+            (
+                "<sip:edge.test:5070;ob>;x , <sip:e2.test;lr>", "sip:edge.test:5070;ob",
+                "<sip:e2.test;lr>"
+            ),
+            ("<sip:edge.test;lr>, <sip:e2.test>", nil, nil), ("<tel:1>", nil, nil), ("", nil, nil),
+        ] as [(String, String?, String?)])
+    func `or a strict router's, and the rest its Route`(path: String, uri: String?, rest: String?) {
+        let bytes = Array(path.utf8)
+        let strict = RouteSet.strictRouter(bytes.span, path: ByteRange(0, bytes.count))
+        func text(_ range: ByteRange?) -> String? {
+            range.map { String(decoding: bytes[$0.start..<$0.end], as: UTF8.self) }
+        }
+        #expect(text(strict?.uri.whole) == uri)
+        #expect(text(strict?.rest) == rest)
+    }
+
     @Test func `not written if there is none`() {
         let bytes: [UInt8] = [0]
         let text = written { RouteSet.write(bytes.span, path: .none, &$0) }

@@ -93,7 +93,8 @@ struct RewriteCase: FuzzCase, ~Copyable {
         var request = ForwardedRequest(source: source)
         guard
             let route = try? RequestRoute(
-                bytes, before, own: OwnAddresses([]), under: keys, scratch: &scratch)
+                bytes, before, for: target, at: .init(port: 5_060, advertisedPort: 5_060),
+                own: OwnAddresses([]), under: keys, scratch: &scratch)
         else { return "a Route that was read cannot be" }
         request.route = route.cut(leavesOutTop: leavesOutRoute)
         request.writeRest(bytes, before, &outbox)
