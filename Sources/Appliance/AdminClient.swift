@@ -84,11 +84,10 @@ package enum AdminClient {
         }
 
         func channelActive(context: ChannelHandlerContext) {
-            var headers = HTTPHeaders([("Host", host), ("Connection", "close")])
-            if method == .POST {
-                headers.add(name: "X-Midreg-Order", value: "1")
-                headers.add(name: "Content-Length", value: "0")
-            }
+            var headers = HTTPHeaders([
+                ("Host", host), ("Connection", "close"), ("X-Midreg-Order", "1"),
+            ])
+            if method == .POST { headers.add(name: "Content-Length", value: "0") }
             let head = HTTPRequestHead(
                 version: .http1_1, method: method, uri: path, headers: headers)
             context.write(wrapOutboundOut(.head(head)), promise: nil)

@@ -8,7 +8,7 @@ internal import Synchronization
 ///
 /// One thread of its own answers; workers are not asked for figures, which lie open. Only `/sync`
 /// changes anything, and no more than when leases are confirmed; nothing that identifies a phone or a
-/// user is shown.
+/// user is shown but by `/diagnose`, to those who say that they mean it.
 package final class AdminServer: Sendable {
     /// Whether traffic should come here.
     package enum Readiness: Equatable, Sendable {
@@ -24,18 +24,22 @@ package final class AdminServer: Sendable {
         package let metricsType: String
         package let summary: @Sendable () -> String
         package let readiness: @Sendable () -> Readiness
+        /// The last missing ACKs, as JSON or for people.
+        package let diagnose: @Sendable (_ asJSON: Bool) -> String
         package let sync: @Sendable (SyncRequest) -> SyncResult
 
         package init(
             metrics: @escaping @Sendable () -> String, metricsType: String,
             summary: @escaping @Sendable () -> String,
             readiness: @escaping @Sendable () -> Readiness,
+            diagnose: @escaping @Sendable (_ asJSON: Bool) -> String,
             sync: @escaping @Sendable (SyncRequest) -> SyncResult
         ) {
             self.metrics = metrics
             self.metricsType = metricsType
             self.summary = summary
             self.readiness = readiness
+            self.diagnose = diagnose
             self.sync = sync
         }
     }
@@ -167,14 +171,14 @@ private final class AdminHandler: ChannelInboundHandler {
         var headers: [(String, String)] = []
     }
 
-    /// Decides by method and path; a query is not looked at.
+    /// Decides by method and path; a query is looked at where one is said to be.
     private func answer(to head: HTTPRequestHead) -> Answer {
         let path = head.uri.prefix { $0 != "?" }
         if path == "/sync" { return sync(head) }
-        guard ["/metrics", "/summary", "/livez", "/readyz"].contains(path) else {
+        guard ["/metrics", "/summary", "/diagnose", "/livez", "/readyz"].contains(path) else {
             return Answer(
                 status: .notFound,
-                body: "There are /metrics, /summary, /livez, /readyz and /sync here.\n")
+                body: "There are /metrics, /summary, /diagnose, /livez, /readyz and /sync here.\n")
         }
         guard head.method == .GET || head.method == .HEAD else {
             return Answer(
@@ -184,6 +188,7 @@ private final class AdminHandler: ChannelInboundHandler {
         switch path {
         case "/metrics": return Answer(type: sources.metricsType, body: sources.metrics())
         case "/summary": return Answer(body: sources.summary())
+        case "/diagnose": return diagnose(head)
         case "/readyz":
             switch sources.readiness() {
             case .ready: return Answer(body: "ready\n")
@@ -194,17 +199,34 @@ private final class AdminHandler: ChannelInboundHandler {
         }
     }
 
-    /// `POST /sync`, `POST /sync?over=SECONDS`, `POST /sync?aor=USER@DOMAIN`, with a header field that
-    /// no web page can make a browser send along without asking first.
+    /// `GET /diagnose`, `GET /diagnose?format=json`; it shows contacts, so a web page may not read it.
+    private func diagnose(_ head: HTTPRequestHead) -> Answer {
+        guard isMeant(head) else { return Self.unmeant }
+        switch head.uri.drop(while: { $0 != "?" }) {
+        case "": return Answer(body: sources.diagnose(false))
+        case "?format=json":
+            return Answer(type: "application/json", body: sources.diagnose(true))
+        default: return Answer(status: .badRequest, body: "?format=json or nothing\n")
+        }
+    }
+
+    /// Whether it has the header field that no web page can make a browser send along without asking
+    /// first.
+    private func isMeant(_ head: HTTPRequestHead) -> Bool {
+        head.headers.contains(name: "X-Midreg-Order")
+    }
+
+    private static let unmeant = Answer(
+        status: .forbidden, body: "X-Midreg-Order is missing.\n")
+
+    /// `POST /sync`, `POST /sync?over=SECONDS`, `POST /sync?aor=USER@DOMAIN`.
     private func sync(_ head: HTTPRequestHead) -> Answer {
         guard head.method == .POST else {
             return Answer(
                 status: .methodNotAllowed, body: "Only POST is answered here.\n",
                 headers: [("Allow", "POST")])
         }
-        guard head.headers.contains(name: "X-Midreg-Order") else {
-            return Answer(status: .forbidden, body: "X-Midreg-Order is missing.\n")
-        }
+        guard isMeant(head) else { return Self.unmeant }
         let query = head.uri.drop { $0 != "?" }.dropFirst()
         let request: AdminServer.SyncRequest
         if query.isEmpty {

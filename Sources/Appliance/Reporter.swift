@@ -7,6 +7,7 @@ internal import Telemetry
 /// Turns what the workers noticed into log lines (each kind at most ten a second).
 final class Reporter: Sendable {
     let log: EventLog
+    let missingAcks = MissingAcks()
     private let timeline: @Sendable () -> Instant
     private let toldUnchallenged = Atomic<Bool>(false)
 
@@ -69,11 +70,17 @@ final class Reporter: Sendable {
                 at: now)
         case .ackUnsent, .ackUnheard:
             let isHeard = event.kind == .ackUnheard
+            let isPrivate = event.number == 1
+            missingAcks.note(
+                MissingAck(
+                    time: .now(), side: isHeard ? .callee : .caller, peer: event.source,
+                    contact: event.aor, isPrivate: isPrivate, callID: event.callID))
             log.log(
                 .warning, event: "ack_missing",
                 fields: [
                     ("side", isHeard ? "callee" : "caller"), ("peer", event.source.text),
-                    ("contact", event.aor), ("private", event.number == 1 ? "yes" : "no"),
+                    ("contact", event.aor), ("private", isPrivate ? "yes" : "no"),
+                    ("call_id", event.callID),
                     (
                         "what",
                         isHeard

@@ -134,6 +134,7 @@ package final class RunningAppliance: Sendable {
                             readiness: {
                                 switchboard.isStopping ? .notReady("stopping") : .ready
                             },
+                            diagnose: { reporter.missingAcks.page(asJSON: $0) },
                             sync: { switchboard.sync($0) }))
                 } catch {
                     throw ApplianceError(error.description)

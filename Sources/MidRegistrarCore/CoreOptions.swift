@@ -189,17 +189,20 @@ public struct CoreEvent: Sendable {
     /// A status code, a byte offset or a number, by kind.
     public let number: Int
     public let text: StaticString
-    /// An address of record, where one is concerned.
+    /// An address of record, where one is concerned; of a missing ACK, the Contact's URI.
     public let aor: String
+    /// Of a call, where one is concerned.
+    public let callID: String
 
     public init(
         _ kind: Kind, source: TransportAddress = .none, number: Int = 0, text: StaticString = "",
-        aor: String = ""
+        aor: String = "", callID: String = ""
     ) {
         self.kind = kind
         self.source = source
         self.number = number
         self.text = text
         self.aor = aor
+        self.callID = callID
     }
 }

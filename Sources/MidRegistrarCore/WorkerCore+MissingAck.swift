@@ -52,11 +52,16 @@ extension WorkerCore {
                     host: bytes.extracting(uri.host.start..<uri.host.end), port: uri.port
                 )?.isPrivate ?? false
         }
+        var callID: [UInt8] = []
+        if let value = index.value(.callID) {
+            for at in value.start..<value.end { callID.append(bytes[at]) }
+        }
         note(
             CoreEvent(
                 isHeard ? .ackUnheard : .ackUnsent,
                 source: isHeard ? calls[branch: branch].peer : calls[call: handle].peer,
-                number: isPrivate ? 1 : 0, aor: String(decoding: contact, as: UTF8.self)))
+                number: isPrivate ? 1 : 0, aor: String(decoding: contact, as: UTF8.self),
+                callID: String(decoding: callID, as: UTF8.self)))
     }
 
     /// An ACK that is passed on without state.

@@ -70,7 +70,7 @@ package struct LogLine: Sendable {
     }
 
     /// A field's value, in quotes unless it is plain.
-    static func value(_ text: String) -> String {
+    package static func value(_ text: String) -> String {
         let isPlain =
             !text.isEmpty && text.utf8.count <= valueBytesMax && text.utf8.allSatisfy(plain)
         return isPlain ? text : "\"" + escaped(text) + "\""
@@ -89,7 +89,7 @@ package struct LogLine: Sendable {
     ///
     /// Beyond what JSON asks, DEL and C1 controls, line and paragraph separators and the marks that
     /// reorder text are escaped: a terminal or a viewer would act on them.
-    static func escaped(_ text: String) -> String {
+    package static func escaped(_ text: String) -> String {
         var result = ""
         var bytes = 0
         for scalar in text.unicodeScalars {

@@ -11,8 +11,8 @@ internal import Transport
         abstract: "A SIP mid-registrar: answers the REGISTER refreshes that change nothing.",
         version: RunningAppliance.version,
         subcommands: [
-            Run.self, Check.self, CountersCommand.self, Contacts.self, Sync.self, Import.self,
-            Export.self, Demo.self,
+            Run.self, Check.self, CountersCommand.self, Contacts.self, Sync.self, Diagnose.self,
+            Import.self, Export.self, Demo.self,
         ])
 
     static func main() {

@@ -15,6 +15,7 @@ struct AdminServerTests {
         let sources = AdminServer.Sources(
             metrics: { "midreg_up 1\n" }, metricsType: "text/plain; version=0.0.4; charset=utf-8",
             summary: { "absorbed 98.6 % of 12,345 REGISTERs\n" }, readiness: readiness,
+            diagnose: { $0 ? "[\n]\n" : "none\n" },
             sync: { request in
                 switch request {
                 case .all(overSeconds: nil): .begun(bindings: 7)
@@ -46,11 +47,11 @@ struct AdminServerTests {
             ),
             (
                 "GET", "/", "404 Not Found",
-                "There are /metrics, /summary, /livez, /readyz and /sync here.\n"
+                "There are /metrics, /summary, /diagnose, /livez, /readyz and /sync here.\n"
             ),
             (
                 "GET", "/metricsx", "404 Not Found",
-                "There are /metrics, /summary, /livez, /readyz and /sync here.\n"
+                "There are /metrics, /summary, /diagnose, /livez, /readyz and /sync here.\n"
             ),
         ])
     func `answers by method and path`(
@@ -82,6 +83,27 @@ struct AdminServerTests {
         try withServer { address in
             let said = try AdminClient.order(address, path: path)
             #expect(said.status == status && said.body == body)
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("/diagnose", 200, "none\n"), ("/diagnose?format=json", 200, "[\n]\n"),
+            ("/diagnose?format=xml", 400, "?format=json or nothing\n"),
+        ])
+    func `shows what is to be diagnosed`(path: String, status: Int, body: String) throws {
+        try withServer { address in
+            let said = try AdminClient.get(address, path: path)
+            #expect(said.status == status && said.body == body)
+        }
+    }
+
+    @Test func `shows no contact to what a web page could ask`() throws {
+        try withServer { address in
+            let said = try exchange(
+                address, "GET /diagnose HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            #expect(said.hasPrefix("HTTP/1.1 403 Forbidden\r\n"))
+            #expect(said.hasSuffix("X-Midreg-Order is missing.\n"))
         }
     }
 
@@ -182,7 +204,7 @@ struct AdminServerTests {
         try withServer { address in
             let sources = AdminServer.Sources(
                 metrics: { "" }, metricsType: "", summary: { "" }, readiness: { .ready },
-                sync: { _ in .unknown })
+                diagnose: { _ in "" }, sync: { _ in .unknown })
             #expect(
                 throws: AdminError.cannotListen(
                     address: address.text, reason: "another program listens there")
@@ -198,7 +220,7 @@ struct AdminServerTests {
     @Test func `listens on IPv6 as well`() throws {
         let sources = AdminServer.Sources(
             metrics: { "" }, metricsType: "", summary: { "six\n" }, readiness: { .ready },
-            sync: { _ in .unknown })
+            diagnose: { _ in "" }, sync: { _ in .unknown })
         let server = try AdminServer.start(
             TransportAddress(high: 0, low: 1, port: 0), sources: sources)
         defer { server.stop() }
@@ -213,7 +235,7 @@ struct AdminServerTests {
         ) { try AdminClient.get(old, path: "/livez") }
         let sources = AdminServer.Sources(
             metrics: { "" }, metricsType: "", summary: { "" }, readiness: { .ready },
-            sync: { _ in .unknown })
+            diagnose: { _ in "" }, sync: { _ in .unknown })
         try AdminServer.start(old, sources: sources).stop()
     }
 

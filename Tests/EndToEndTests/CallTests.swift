@@ -166,6 +166,56 @@ extension EndToEnd {
             try await stage.end()
         }
 
+        /// ACK-5 with real programs: the phone is heard, its caller sends no ACK, or none that it hears.
+        @Test(arguments: [false, true])
+        func `whose ACK goes missing are told by midreg diagnose, side and Contact`(
+            isSent: Bool
+        ) async throws {
+            let stage = try await Stage(mainProcesses: 1)
+            #expect(try await stage.midreg.diagnosis().contains("No ACK has gone missing"))
+            let callID = UUID().uuidString
+            let contact = "sip:alice@10.99.0.7:5060"
+            let phone = try await stage.sippPhone(
+                "alice",
+                SippScript(
+                    "repeats its 200 until it is told to stop",
+                    [.ring, .answer(200, "OK", contact: contact), .awaitCue]), callID: callID)
+            let caller = try stage.sippCaller(
+                of: "alice",
+                SippScript(
+                    isSent ? "sends its ACK" : "sends no ACK",
+                    [.call, .hear(200)] + (isSent ? [.acknowledge(200)] : []) + [.awaitCue]),
+                callID: callID)
+            let what = isSent ? "callee does not hear the ACK" : "caller sent no ACK"
+            let peer = isSent ? phone.endpoint : stage.main.endpoint
+            var lines: [Substring] = []
+            try await until("midreg has noticed") {
+                lines = try await stage.midreg.diagnosis().split(separator: "\n")
+                return lines.first?.contains(what) == true
+            }
+            for peer in [phone, caller] {
+                try await peer.cue()
+                try await peer.end()
+            }
+            #expect(lines.count == 1)
+            let told =
+                "\(what): peer=\(peer) contact=\(contact) private=yes "
+                + "call_id=\(callID) hint="
+            #expect(lines[0].contains(told), "\(lines[0])")
+            let side = isSent ? "callee" : "caller"
+            #expect(
+                try await stage.midreg.diagnosis(["--format", "json"]).contains(
+                    "\"side\":\"\(side)\""))
+            #expect(phone.sent.count { $0.status == 200 } >= 3)
+            let counted = try await stage.midreg.metrics()
+            #expect(counted.sum("midreg_ack_missing_total", ["side": side]) == 1)
+            try await stage.end()
+
+            let gone = try await run(
+                [try Midreg.binary(), "diagnose", "--counters", "\(stage.midreg.counters)"])
+            #expect(gone.ending == .exit(3))
+        }
+
         /// RED-2 with real programs: a phone is nobody whose word on other addresses is taken.
         @Test func `a phone's 302 is the caller's to read`() async throws {
             let stage = try await Stage(mainProcesses: 1)

@@ -123,6 +123,17 @@ final class Midreg {
         return Metrics(outcome.output)
     }
 
+    /// What `midreg diagnose` prints.
+    func diagnosis(_ flags: [String] = []) async throws -> String {
+        let outcome = try await run(
+            [try Self.binary(), "diagnose", "--counters", "\(counters)"] + flags,
+            within: .seconds(20))
+        guard outcome.succeeded else {
+            throw HarnessError("midreg diagnose: \(outcome.ending): \(outcome.output)")
+        }
+        return outcome.output
+    }
+
     /// The bindings as `midreg contacts` lists them from the store, one a line.
     func contacts(of user: String? = nil) async throws -> [String] {
         let filter = user.map { ["sip:\($0)@example.test"] } ?? []
