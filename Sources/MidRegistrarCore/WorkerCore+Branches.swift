@@ -107,6 +107,7 @@ extension WorkerCore {
         calls.dropTargets(of: handle)
         calls[call: handle].flags.insert(.closed)
         calls.releaseRequest(of: handle)
+        releaseKept(handle)
         cancelOthers(of: handle, but: branch, .answeredElsewhere, at: now, &outbox)
     }
 
@@ -125,6 +126,7 @@ extension WorkerCore {
             sendResponse(handle, code, at: now, &outbox)
             calls.dropTargets(of: handle)
             calls[call: handle].flags.insert(.closed)
+            releaseKept(handle)
             return
         }
         if code == 430 || code == 408,

@@ -49,6 +49,7 @@ extension WorkerCore {
             case .timeOut:
                 calls.noteAnswered(call: handle)
                 calls[call: handle].flags.insert([.ended, .closed])
+                releaseKept(handle)
             case .end: calls[call: handle].flags.insert(.ended)
             }
         }

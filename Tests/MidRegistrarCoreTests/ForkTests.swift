@@ -171,6 +171,35 @@ struct ForkTests {
     }
 }
 
+@Suite("A fork that ends otherwise than it began")
+struct ForkEndTests {
+    private func expectNothingLeft(_ scene: Scene) {
+        #expect(scene.gauge(.callsHeld) == 0)
+        #expect(scene.gauge(.branchesHeld) == 0)
+        #expect(scene.gauge(.callBytes) == 0)
+    }
+
+    @Test(arguments: ["INVITE", "MESSAGE"])
+    func `gives back what was kept of a refusal when another phone answers`(method: String) {
+        let fork = Fork([nil, nil])
+        let sent = fork.scene.send(request(method, fork.uri), from: mainServer)
+            .filter { $0.code == 0 }
+        _ = fork.respond(486, to: sent[0])
+        #expect(fork.respond(200, to: sent[1]).map(\.code) == [200])
+        fork.scene.advance(ms: 70_000, step: 100)
+        expectNothingLeft(fork.scene)
+    }
+
+    @Test func `gives back what was kept of a refusal when nobody waits for it any more`() {
+        let fork = Fork(["1", "0.5"])
+        let first = fork.scene.send(request("MESSAGE", fork.uri), from: mainServer)
+        fork.scene.advance(ms: 20_000, step: 100)
+        #expect(fork.respond(486, to: first[0]).map(\.method) == ["MESSAGE"])
+        fork.scene.advance(ms: 100_000, step: 100)
+        expectNothingLeft(fork.scene)
+    }
+}
+
 @Suite("CANCEL (RFC 3261 §9, §16.10)")
 struct CancelTests {
     private func cancel(_ fork: Fork, reasons: [String] = []) -> [Sent] {
