@@ -43,6 +43,10 @@ public struct BestResponse: BitwiseCopyable, Sendable {
         take(isCancelled ? 487 : 408, from: branch, isOwn: true)
     }
 
+    /// Takes in that a target could not be tried, with the status that we would answer alone: it speaks
+    /// of us, so a 503 of it stays one.
+    public mutating func offerOwn(_ status: UInt32) { _ = take(status, from: .max, isOwn: true) }
+
     /// Notes that the caller has cancelled: from now on a 487 counts before all but a 6xx. One that
     /// was dropped before does not come back; branches that still ring will bring another.
     public mutating func cancel() { isCancelled = true }
@@ -86,7 +90,7 @@ public struct BestResponse: BitwiseCopyable, Sendable {
     /// caller cancelled before any did.
     public var forwardedStatus: UInt32 {
         guard status > 0 else { return isCancelled ? 487 : 408 }
-        return Self.forwardedStatus(status)
+        return isOwn ? status : Self.forwardedStatus(status)
     }
 
     /// Whether anything is sent at all. A 408 to a request other than INVITE is not, whoever made

@@ -214,9 +214,9 @@ extension WorkerCore {
         }
     }
 
-    /// Counts a target that could not be tried, as if it had answered so.
+    /// Counts a target that could not be tried, as if it had been answered so here.
     mutating func offer(_ code: UInt32, of handle: SlotHandle) {
-        _ = calls[call: handle].best.offer(code, from: .max)
+        calls[call: handle].best.offerOwn(code)
     }
 
     /// Goes on with a call when a branch of a chain has ended: to the next targets, or to its answer.

@@ -124,14 +124,14 @@ extension WorkerCore {
         _ way: Way, keepsURI: Bool, for handle: SlotHandle, location: inout Location
     ) {
         switch way {
-        case .toMain(let caller): calls.add(CallTarget(.main, caller), to: handle)
+        case .toMain(let caller): add(CallTarget(.main, caller), to: handle)
         case .toPhone(let place, let flow, let id) where keepsURI:
             var target = CallTarget(.flow, id)
             target.place = place
             target.peer = flow.peer
             target.socket = flow.socket
-            calls.add(target, to: handle)
-        case .toPhone(_, _, let id): calls.add(CallTarget(.contact, id), to: handle)
+            add(target, to: handle)
+        case .toPhone(_, _, let id): add(CallTarget(.contact, id), to: handle)
         case .toAOR(let key):
             var next = table.first(of: key)
             while let place = next {
@@ -145,10 +145,15 @@ extension WorkerCore {
                     let q = location.read(table[place].record) { fact in Self.q(of: fact) }
                     target.rank = Int16(QValue.unsaid.thousandths) - Int16(q ?? 1_000)
                 }
-                calls.add(target, to: handle)
+                add(target, to: handle)
             }
         case .answer, .options, .drop: break
         }
+    }
+
+    /// Adds a target; one that there is no room for counts as one that we had no room for.
+    private mutating func add(_ target: CallTarget, to handle: SlotHandle) {
+        if !calls.add(target, to: handle) { offer(503, of: handle) }
     }
 
     /// What a phone gave its contact as preference, in thousandths.

@@ -67,6 +67,18 @@ struct BestResponseTests {
         #expect(best.status == 404)
     }
 
+    @Test func `is a 503 only if it is our own`() {
+        var best = BestResponse()
+        best.offerOwn(503)
+        #expect(best.isOwn)
+        #expect(best.forwardedStatus == 503)
+        #expect(best.offer(503, from: 1) == .drop)
+        #expect(best.offer(500, from: 2) == .best(keepsOthers: false))
+        var other = BestResponse()
+        _ = other.offer(503, from: 1)
+        #expect(other.forwardedStatus == 500)
+    }
+
     @Test(
         arguments: [
             (486, 487), (302, 487), (401, 487), (408, 487), (500, 487), (603, 603),

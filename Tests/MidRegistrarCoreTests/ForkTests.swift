@@ -198,6 +198,17 @@ struct ForkEndTests {
         fork.scene.advance(ms: 100_000, step: 100)
         expectNothingLeft(fork.scene)
     }
+
+    @Test func `is 503 where there is no room, whatever had none`() {
+        var refused = 0
+        for bytes in stride(from: 1_024, through: 8_192, by: 256) {
+            let fork = Fork([nil, nil]) { $0.callBytesMax = bytes }
+            let finals = fork.invite().filter { $0.code > 100 }
+            #expect(finals.allSatisfy { $0.code == 503 && !$0.first("Retry-After").isEmpty })
+            refused += finals.count
+        }
+        #expect(refused > 0)
+    }
 }
 
 @Suite("CANCEL (RFC 3261 §9, §16.10)")
