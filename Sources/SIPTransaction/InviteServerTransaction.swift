@@ -80,7 +80,10 @@ public struct InviteServerTransaction: BitwiseCopyable, Sendable {
             deadline = now.advanced(byMilliseconds: TransactionTimers.timeoutMs)
             return .send
         // A 2xx is passed on even behind another final response (§16.7 step 5), by nobody repeated.
-        case (.accepted, .success), (.completed, .success), (.confirmed, .success): return .send
+        // Other branches may have one when this transaction is over.
+        case (.accepted, .success), (.completed, .success), (.confirmed, .success),
+            (.terminated, .success):
+            return .send
         case (.proceeding, .failure):
             state = .completed
             timerG = isReliable ? .never : now.advanced(byMilliseconds: intervalMs)
@@ -103,7 +106,7 @@ public struct InviteServerTransaction: BitwiseCopyable, Sendable {
             return .end
         case (.completed, .provisional), (.completed, .failure), (.confirmed, .provisional),
             (.confirmed, .failure), (.accepted, .provisional), (.accepted, .failure),
-            (.terminated, .provisional), (.terminated, .success), (.terminated, .failure):
+            (.terminated, .provisional), (.terminated, .failure):
             return .drop
         case (.proceeding, .ack), (.proceeding, .timerG), (.proceeding, .timerH),
             (.proceeding, .timerI), (.proceeding, .timerL),

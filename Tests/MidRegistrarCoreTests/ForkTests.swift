@@ -209,6 +209,18 @@ struct ForkEndTests {
         }
         #expect(refused > 0)
     }
+
+    @Test func `passes a 2xx that comes when the caller's transaction is over`() {
+        let fork = Fork([nil, nil])
+        let sent = fork.invite().filter { $0.code == 0 }
+        #expect(fork.respond(200, to: sent[0]).map(\.code) == [200])
+        fork.scene.advance(ms: 20_000, step: 100)
+        #expect(fork.respond(180, to: sent[1]).map(\.method) == ["CANCEL"])
+        fork.scene.advance(ms: 20_000, step: 100)
+        #expect(fork.respond(200, to: sent[1]).map(\.code) == [200])
+        fork.scene.advance(ms: 70_000, step: 100)
+        expectNothingLeft(fork.scene)
+    }
 }
 
 @Suite("CANCEL (RFC 3261 §9, §16.10)")

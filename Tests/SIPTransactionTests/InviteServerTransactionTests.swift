@@ -66,7 +66,7 @@ struct InviteServerTransactionTests {
                 state: .terminated,
                 cells: [
                     (.terminated, .nothing), (.terminated, .nothing), (.terminated, .drop),
-                    (.terminated, .drop), (.terminated, .drop), (.terminated, .nothing),
+                    (.terminated, .send), (.terminated, .drop), (.terminated, .nothing),
                     (.terminated, .nothing), (.terminated, .nothing), (.terminated, .nothing),
                 ]),
         ])
