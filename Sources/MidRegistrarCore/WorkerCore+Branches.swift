@@ -225,6 +225,12 @@ extension WorkerCore {
         outbox: inout Outbox
     ) {
         guard !calls[call: handle].flags.contains(.answered) else { return }
+        let isInvite = calls[call: handle].flags.contains(.invite)
+        if !isInvite, calls[call: handle].other.isExpired(at: now) {
+            // Whoever were called now would answer nobody.
+            calls[call: handle].flags.insert(.closed)
+            calls.dropTargets(of: handle)
+        }
         if calls[call: handle].firstTarget != .none,
             !calls[call: handle].flags.contains(.closed)
         {
@@ -271,8 +277,9 @@ extension WorkerCore {
         let best = calls[call: handle].best
         calls.dropTargets(of: handle)
         guard best.isSent(toInvite: calls[call: handle].flags.contains(.invite)) else {
+            // Copies of the request are still known until its sender gives up.
             calls.noteAnswered(call: handle)
-            calls[call: handle].flags.insert(.ended)
+            calls[call: handle].flags.insert(.closed)
             releaseKept(handle)
             calls.reschedule(call: handle)
             return

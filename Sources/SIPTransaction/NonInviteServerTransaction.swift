@@ -55,6 +55,14 @@ public struct NonInviteServerTransaction: BitwiseCopyable, Sendable {
         deadline = now.advanced(byMilliseconds: TransactionTimers.timeoutMs)
     }
 
+    /// Whether the client has given up by now: what is sent from here on is not heard.
+    public func isExpired(at now: Instant) -> Bool {
+        switch state {
+        case .trying, .proceeding: deadline <= now
+        case .completed, .terminated: false
+        }
+    }
+
     /// When ``fire(at:)`` is to be called next.
     public var nextTimer: Instant {
         switch state {

@@ -221,6 +221,26 @@ struct ForkEndTests {
         fork.scene.advance(ms: 70_000, step: 100)
         expectNothingLeft(fork.scene)
     }
+
+    @Test func `knows the copies of a MESSAGE that is not answered, a 408 being none`() {
+        let fork = Fork([nil, nil])
+        let message = request("MESSAGE", fork.uri)
+        let sent = fork.scene.send(message, from: mainServer)
+        for branch in sent { #expect(fork.respond(408, to: branch) == []) }
+        // Its branches are forgotten, and its caller has not given up.
+        fork.scene.advance(ms: 8_000, step: 100)
+        #expect(fork.scene.send(message, from: mainServer).allSatisfy { $0.code == 100 })
+        fork.scene.advance(ms: 70_000, step: 100)
+        expectNothingLeft(fork.scene)
+    }
+
+    @Test func `tries nobody for a MESSAGE that its sender has given up`() {
+        let fork = Fork(["1", "0.5"])
+        var sent = fork.scene.send(request("MESSAGE", fork.uri), from: mainServer)
+        sent += fork.scene.advance(ms: 70_000, step: 100)
+        #expect(sent.allSatisfy { $0.to == fork.phones[0] || $0.code == 100 })
+        expectNothingLeft(fork.scene)
+    }
 }
 
 @Suite("CANCEL (RFC 3261 §9, §16.10)")

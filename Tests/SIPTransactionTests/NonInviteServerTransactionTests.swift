@@ -53,6 +53,14 @@ struct NonInviteServerTransactionTests {
         }
     }
 
+    @Test func `is expired when its client has given up without an answer`() {
+        var machine = machine(in: .proceeding, isReliable: false)
+        #expect(!machine.isExpired(at: at(31_999)))
+        #expect(machine.isExpired(at: at(32_000)))
+        _ = machine.receive(.final, at: at(1))
+        #expect(!machine.isExpired(at: at(40_000)))
+    }
+
     @Test(arguments: [false, true])
     func `is answered with 100 after 3.5 s, and after 32 s with nothing at all`(isReliable: Bool) {
         var machine = machine(in: .trying, isReliable: isReliable)
