@@ -68,6 +68,18 @@ public struct ByteBuffer: ~Copyable, Sendable {
         append(UInt8(truncatingIfNeeded: value >> 8))
     }
 
+    /// Appends the lower three bytes of `value`, least significant first.
+    public mutating func append(three value: UInt32) {
+        guard bytes.count - count >= 4, !overflowed else {
+            append(two: UInt16(truncatingIfNeeded: value))
+            append(UInt8(truncatingIfNeeded: value >> 16))
+            return
+        }
+        // In one step; what comes next overwrites the fourth byte.
+        bytes.store(four: value, at: count)
+        count += 3
+    }
+
     /// Appends four bytes, least significant first.
     public mutating func append(four value: UInt32) {
         guard bytes.count - count >= 4, !overflowed else {

@@ -40,9 +40,7 @@ public enum Base64URL {
             guard (first | second | third | fourth) & 0x80 == 0 else { return false }
             let group =
                 UInt32(first) << 18 | UInt32(second) << 12 | UInt32(third) << 6 | UInt32(fourth)
-            buffer.append(UInt8(truncatingIfNeeded: group >> 16))
-            buffer.append(UInt8(truncatingIfNeeded: group >> 8))
-            buffer.append(UInt8(truncatingIfNeeded: group))
+            buffer.append(three: group.byteSwapped >> 8)
             at += 4
         }
         var group: UInt32 = 0

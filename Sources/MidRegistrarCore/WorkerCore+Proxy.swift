@@ -55,7 +55,12 @@ extension WorkerCore {
         if index.method == .invite {
             calls[call: handle].flags.insert(.invite)
             calls[call: handle].invite = InviteServerTransaction()
-            answerOwn(handle, 100, at: now, &outbox)
+            // From what was just read: most calls are read again only once, for their branches.
+            outbox.begin()
+            Self.beginResponse(
+                100, "Trying", to: bytes, index, source: flow.peer, tag: nil, &outbox)
+            ResponseWriter.finish(&outbox)
+            sendResponse(handle, 100, at: now, &outbox)
         } else {
             calls[call: handle].other = NonInviteServerTransaction(now: now)
         }
@@ -390,13 +395,21 @@ extension WorkerCore {
         _ code: UInt32, _ reason: StaticString, to request: borrowing Recalled,
         source: TransportAddress, tag: UInt64?, _ outbox: inout Outbox
     ) {
+        beginResponse(
+            code, reason, to: request.span, request.index, source: source, tag: tag, &outbox)
+    }
+
+    private static func beginResponse(
+        _ code: UInt32, _ reason: StaticString, to bytes: Span<UInt8>,
+        _ index: borrowing MessageIndex, source: TransportAddress, tag: UInt64?,
+        _ outbox: inout Outbox
+    ) {
         ResponseWriter.begin(
-            code, reason, to: request.span, request.index, source: source, toTag: tag, &outbox)
+            code, reason, to: bytes, index, source: source, toTag: tag, &outbox)
         guard code == 100 else { return }
         // A 100 brings it back (§8.2.6.1).
-        for number in 0..<request.index.count
-        where request.index[number].isNamed("timestamp", request.span) {
-            outbox.write(request.span, request.index[number].line)
+        for number in 0..<index.count where index[number].isNamed("timestamp", bytes) {
+            outbox.write(bytes, index[number].line)
         }
     }
 

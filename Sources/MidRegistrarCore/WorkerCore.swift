@@ -195,11 +195,9 @@ public struct WorkerCore: ~Copyable {
         outbox: inout Outbox
     ) -> Disposition {
         let branch = bytes.extracting(via.branch.start..<via.branch.end)
-        guard let peek = SealedVia.peek(branch: branch, scratch: &scratch) else {
-            counters.add(.droppedForeignResponse)
-            return .done
-        }
-        if peek.kind != .request, options.workers > 1 {
+        if options.workers > 1, let peek = SealedVia.peek(branch: branch, scratch: &scratch),
+            peek.kind != .request
+        {
             let owner = peek.steering.owner(among: options.workers)
             if owner != options.worker {
                 guard mayHandOver else {
@@ -210,7 +208,8 @@ public struct WorkerCore: ~Copyable {
             }
         }
         guard let seal = SealedVia(branch: branch, under: options.keys, into: &carried) else {
-            counters.add(.droppedSealBroken)
+            let isForeign = SealedVia.peek(branch: branch, scratch: &scratch) == nil
+            counters.add(isForeign ? .droppedForeignResponse : .droppedSealBroken)
             return .done
         }
         switch seal.kind {

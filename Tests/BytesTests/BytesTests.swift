@@ -86,3 +86,21 @@ struct OutboxTests {
         #expect(text == String(number))
     }
 }
+
+@Suite("A byte buffer that is written three bytes at a time")
+struct ThreeBytesTests {
+    @Test(arguments: [6, 7, 8])
+    func `takes them least significant first, also at its end`(bytesMax: Int) {
+        var buffer = ByteBuffer(bytesMax: bytesMax)
+        buffer.append(three: 0x03_0201)
+        buffer.append(three: 0x06_0504)
+        var bytes: [UInt8] = []
+        for offset in 0..<buffer.count { bytes.append(buffer.span[offset]) }
+        #expect(bytes == [1, 2, 3, 4, 5, 6])
+        let isWhole = !buffer.overflowed
+        #expect(isWhole)
+        buffer.append(three: 0x09_0807)
+        let overflowed = buffer.overflowed
+        #expect(overflowed)
+    }
+}
