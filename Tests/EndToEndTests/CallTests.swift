@@ -238,6 +238,36 @@ extension EndToEnd {
             try await stage.end()
         }
 
+        /// RED-2 with real programs: by way of Kamailio, which knows where that user's phones are.
+        @Test
+        func `a phone's 302 is followed where that is configured, and the call goes on there`()
+            async throws
+        {
+            let stage = try await Stage(
+                mainProcesses: 1, configuration: "[redirect]\nfrom_phones = \"follow\"\n")
+            let callID = UUID().uuidString
+            let phone = try await stage.sippPhone(
+                "alice",
+                SippScript(
+                    "sends callers to bob",
+                    [
+                        .ring,
+                        .answer(302, "Moved Temporarily", contact: "sip:bob@example.test"),
+                        .await("ACK"),
+                    ]), callID: callID)
+            // It came through Kamailio and midreg twice; on the way back to Kamailio there is no phone
+            // for a token to lead to.
+            let other = try await stage.sippPhone(
+                "bob", SippScript("answers for alice", Self.answers.steps, vias: 5, routes: 3),
+                callID: callID)
+            let caller = try stage.sippCaller(of: "alice", Self.hangsUp, callID: callID)
+            for peer in [caller, phone, other] { try await peer.end() }
+            #expect(!caller.received.contains { ($0.status ?? 0) >= 300 })
+            let counted = try await stage.midreg.metrics()
+            #expect(counted.sum("midreg_redirects_total", ["result": "followed"]) == 1)
+            try await stage.end()
+        }
+
         private static func cancels(on status: Int) -> SippScript {
             SippScript(
                 "cancels on \(status)",

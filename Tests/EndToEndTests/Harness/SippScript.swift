@@ -33,10 +33,19 @@ struct SippScript {
 
     let name: String
     let steps: [Step]
+    /// Topmost first: ours, the main registrar's, the caller's.
+    private let vias: [String]
+    /// Ours, the main registrar's.
+    private let routes: [String]
 
-    init(_ name: String, _ steps: [Step]) {
+    /// - Parameters:
+    ///   - vias: values in the INVITE that a phone gets, each in a line of its own.
+    ///   - routes: the same of Record-Route.
+    init(_ name: String, _ steps: [Step], vias: Int = 3, routes: Int = 2) {
         self.name = name
         self.steps = steps
+        self.vias = (1...vias).map { "via\($0)" }
+        self.routes = (1...routes).map { "route\($0)" }
     }
 
     /// Whether it begins by waiting for a call.
@@ -65,10 +74,10 @@ struct SippScript {
                 + Self.keep("to", "To") + "</action></recv>\n"
         case .acknowledge(let status): Self.send(Self.ack(of: status))
         case .cancel(let reasons): Self.send(Self.cancel(reasons), isRepeated: true)
-        case .ring: Self.ring
+        case .ring: ring
         case .answer(let status, let reason, let contact):
             Self.send(
-                Self.answer(status, reason, contact: contact ?? "sip:[local_ip]:[local_port]"),
+                answer(status, reason, contact: contact ?? "sip:[local_ip]:[local_port]"),
                 isRepeated: status >= 200)
         case .await(let method): "<recv request=\"\(method)\"/>\n"
         case .accept(let method): "<recv request=\"\(method)\"/>\n" + Self.send(Self.okay)
@@ -163,19 +172,15 @@ extension SippScript {
 
             """
 
-    /// Topmost Via first: ours, the main registrar's, the caller's.
-    private static let vias = ["via1", "via2", "via3"]
-    /// Ours, the main registrar's.
-    private static let routes = ["route1", "route2"]
     private static let singles = ["from": "From", "to": "To", "cseq": "CSeq"]
 
-    private static let ring: String = {
+    private var ring: String {
         var kept = ""
-        for (at, name) in vias.enumerated() { kept += keep(name, "Via", at + 1) }
-        for (at, name) in routes.enumerated() { kept += keep(name, "Record-Route", at + 1) }
-        for (name, field) in singles.sorted(by: <) { kept += keep(name, field) }
+        for (at, name) in vias.enumerated() { kept += Self.keep(name, "Via", at + 1) }
+        for (at, name) in routes.enumerated() { kept += Self.keep(name, "Record-Route", at + 1) }
+        for (name, field) in Self.singles.sorted(by: <) { kept += Self.keep(name, field) }
         return "<recv request=\"INVITE\" rrs=\"true\"><action>\n\(kept)</action></recv>\n"
-    }()
+    }
 
     /// Puts a field of what has come into a variable.
     private static func keep(_ variable: String, _ field: String, _ occurrence: Int = 1) -> String {
@@ -188,32 +193,32 @@ extension SippScript {
 
     /// Names all variables: sipp refuses a script that sets one and does not use it.
     private var reference: String {
-        let names = isPhone ? Self.vias + Self.routes + Self.singles.keys.sorted() : ["to"]
+        let names = isPhone ? vias + routes + Self.singles.keys.sorted() : ["to"]
         return "<Reference variables=\"\(names.joined(separator: ","))\"/>\n"
     }
 
     /// Each process is a phone of its own, with a tag of its own.
     private static let ownTag = ";tag=p[pid]"
 
-    private static func answer(_ status: Int, _ reason: String, contact: String) -> String {
+    private func answer(_ status: Int, _ reason: String, contact: String) -> String {
         let hasDialog = status < 300
         return "SIP/2.0 \(status) \(reason)\n" + vias.map { "Via:[$\($0)]\n" }.joined()
             + (hasDialog ? routes.map { "Record-Route:[$\($0)]\n" }.joined() : "")
                 + """
                 From:[$from]
-                To:[$to]\(ownTag)
+                To:[$to]\(Self.ownTag)
                 Call-ID: [call_id]
                 CSeq:[$cseq]
                 Contact: <\(contact)>
 
-                """ + (status == 200 ? description : "Content-Length: 0\n")
+                """ + (status == 200 ? Self.description : "Content-Length: 0\n")
     }
 
     private static let byeOfPhone =
         head("[branch]", "BYE", "[next_url]")
             + """
             [routes]
-            From:[$to]\(ownTag)
+            From:[$to]\(Self.ownTag)
             To:[$from]
             Call-ID: [call_id]
             CSeq: 1 BYE
