@@ -94,6 +94,7 @@ struct Plan {
         options.forkOrder = settings.calls.fork == .byQ ? .byQ : .allAtOnce
         options.branchesMax = settings.calls.branchesMax
         options.timerCMs = UInt64(settings.calls.ringSeconds) * 1_000
+        options.fixesContacts = settings.calls.fixesContacts
         options.reasons.fromMain = Self.handling(settings.calls.reasonFromMain)
         options.reasons.fromOthers = Self.handling(settings.calls.reasonFromPhones)
         Self.apply(settings.redirect, to: &options)

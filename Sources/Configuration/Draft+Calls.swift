@@ -10,14 +10,15 @@ extension Draft {
         let branches = reader.read("calls", "branches", .whole(1...64), standard: 32)
         // Timer C is longer than three minutes (RFC 3261 §16.6 step 11).
         let ring = reader.read("calls", "ring", .seconds(181...3_600), standard: 181)
+        let fix = reader.read("calls", "fix_contact", .yesOrNo, standard: false)
         let reasonFromMain: Placed<Settings.Reason> = reader.read(
             "calls", "reason_from_main", .word(), standard: .pass)
         let reasonFromPhones: Placed<Settings.Reason> = reader.read(
             "calls", "reason_from_phones", .word(), standard: .replace)
         return Settings.Calls(
             strangers: strangers.value, fork: fork.value, branchesMax: branches.value,
-            ringSeconds: ring.value, reasonFromMain: reasonFromMain.value,
-            reasonFromPhones: reasonFromPhones.value)
+            ringSeconds: ring.value, fixesContacts: fix.value,
+            reasonFromMain: reasonFromMain.value, reasonFromPhones: reasonFromPhones.value)
     }
 
     mutating func readLimits() -> Settings.Limits {

@@ -22,7 +22,10 @@ enum KnownKeys {
         ("domain", ["name", "mode"]),
         (
             "calls",
-            ["strangers", "fork", "branches", "ring", "reason_from_main", "reason_from_phones"]
+            [
+                "strangers", "fork", "branches", "ring", "fix_contact", "reason_from_main",
+                "reason_from_phones",
+            ]
         ),
         (
             "redirect",

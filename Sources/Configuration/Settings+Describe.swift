@@ -47,6 +47,7 @@ extension Settings {
             ("calls.fork", calls.fork.rawValue),
             ("calls.branches", String(calls.branchesMax)),
             ("calls.ring", durationText(seconds: calls.ringSeconds)),
+            ("calls.fix_contact", String(calls.fixesContacts)),
             ("calls.reason_from_main", calls.reasonFromMain.rawValue),
             ("calls.reason_from_phones", calls.reasonFromPhones.rawValue),
             ("redirect.from_main", redirect.fromMain.rawValue),

@@ -141,6 +141,8 @@ package struct Settings: Equatable, Sendable {
         package let branchesMax: Int
         /// How long a phone may ring (Timer C): more than 3 min (RFC 3261 §16.6 step 11).
         package let ringSeconds: UInt32
+        /// Whether the Contact of a phone behind a NAT is rewritten to where its packets come from.
+        package let fixesContacts: Bool
         package let reasonFromMain: Reason
         package let reasonFromPhones: Reason
     }

@@ -11,6 +11,8 @@ public struct ForwardedRequest: Sendable {
     public var sourceHeader: SourceHeader?
     /// The branch's share of Max-Breadth, in place of what came (RFC 5393 §5.3.3); `nil` leaves it.
     public var maxBreadth: UInt32?
+    /// What its Contact is to name in place of an address that leads nowhere, see ``ContactFix``.
+    public var contact: TransportAddress?
 
     public init(source: TransportAddress) { self.source = source }
 
@@ -74,11 +76,20 @@ public struct ForwardedRequest: Sendable {
         if !index.has(.maxForwards) { outbox.write("Max-Forwards: 70\r\n") }
         sourceHeader?.write(source, &outbox)
         if let maxBreadth { MaxBreadth.write(maxBreadth, &outbox) }
+        let fixed = contact.flatMap { ContactFix.range(bytes, index, observed: $0) }
         var number = 0
         while number < index.count {
             let field = index[number]
             number += 1
             switch field.name {
+            case .contact:
+                guard let contact, let fixed, fixed.start > field.line.start,
+                    fixed.end < field.line.end
+                else {
+                    outbox.write(bytes, field.line)
+                    break
+                }
+                ContactFix.write(bytes, field, fixed, contact, &outbox)
             case .via where isTopVia:
                 isTopVia = false
                 ResponseWriter.writeStamped(bytes, field, source, &outbox)
@@ -95,13 +106,23 @@ public struct ForwardedRequest: Sendable {
 
 /// Writes a response as it goes back: without our Via, all else as it came (§16.7, §16.11).
 public enum ForwardedResponse {
+    /// - Parameter contact: what its Contact is to name, see ``ContactFix``.
     public static func write(
         _ bytes: Span<UInt8>, _ index: borrowing MessageIndex, top: ViaValue,
-        _ outbox: inout Outbox
+        contact: TransportAddress? = nil, _ outbox: inout Outbox
     ) {
         guard index.has(.via) else { return }
         var copy = EditedCopy(from: index.startLine.start)
+        let fixed = contact.flatMap { ContactFix.range(bytes, index, observed: $0) }
+        if let contact, let fixed, fixed.start < top.whole.start {
+            copy.drop(fixed, bytes, &outbox)
+            outbox.write(contact)
+        }
         dropTopVia(bytes, index, top, &copy, &outbox)
+        if let contact, let fixed, fixed.start > top.whole.start {
+            copy.drop(fixed, bytes, &outbox)
+            outbox.write(contact)
+        }
         let end = index.body.isEmpty ? index.headerEnd.end : index.body.end
         copy.keep(upTo: end, bytes, &outbox)
     }

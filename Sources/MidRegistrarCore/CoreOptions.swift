@@ -121,6 +121,8 @@ public struct CoreOptions: Sendable {
     public var branchesMax = 32
     /// How long a phone may ring, in milliseconds (Timer C).
     public var timerCMs: UInt64 = 181_000
+    /// Whether the Contact of a phone behind a NAT is rewritten to where its packets come from.
+    public var fixesContacts = false
     /// With what the main side's requests for phones are answered instead of being forwarded.
     public var redirectServer: RedirectAnswer.Code?
     /// Whether such an answer names contacts as they are reached by way of us, or as registered.

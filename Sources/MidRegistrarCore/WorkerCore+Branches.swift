@@ -44,8 +44,9 @@ extension WorkerCore {
         counters.add(.callResponses)
         if isInvite {
             receiveInviteResponse(
-                bytes, length: length, via, branch, code, now: now, location: &location,
-                outbox: &outbox)
+                bytes, length: length, via, branch, code,
+                contact: observed(ofResponse: bytes, code, on: branch, from: source), now: now,
+                location: &location, outbox: &outbox)
         } else if code >= 200 {
             guard calls[branch: branch].other.receive(.final, at: now) == .deliver else { return }
             takeFinal(
@@ -60,7 +61,7 @@ extension WorkerCore {
 
     private mutating func receiveInviteResponse<Location: LocationService & ~Copyable>(
         _ bytes: Span<UInt8>, length: Int, _ via: ViaValue, _ branch: SlotHandle, _ code: UInt32,
-        now: Instant, location: inout Location, outbox: inout Outbox
+        contact: TransportAddress?, now: Instant, location: inout Location, outbox: inout Outbox
     ) {
         let handle = calls[branch: branch].call
         let event: InviteClientTransaction.Event =
@@ -72,14 +73,14 @@ extension WorkerCore {
             calls[branch: branch].flags.insert(.provisional)
             if code > 100, !calls[call: handle].flags.contains(.answered) {
                 outbox.begin()
-                ForwardedResponse.write(bytes, index, top: via, &outbox)
+                ForwardedResponse.write(bytes, index, top: via, contact: contact, &outbox)
                 sendResponse(handle, code, at: now, &outbox)
             }
             if calls[branch: branch].flags.contains(.cancelOwed) {
                 sendCancel(branch, at: now, &outbox)
             }
         case .deliver, .passSuccess:
-            passSuccess(bytes, via, branch, code, at: now, &outbox)
+            passSuccess(bytes, via, branch, code, contact: contact, at: now, &outbox)
         case .deliverAndAck:
             acknowledge(branch, bytes, &outbox)
             takeFinal(
@@ -93,14 +94,14 @@ extension WorkerCore {
     /// cancelled (step 10).
     private mutating func passSuccess(
         _ bytes: Span<UInt8>, _ via: ViaValue, _ branch: SlotHandle, _ code: UInt32,
-        at now: Instant, _ outbox: inout Outbox
+        contact: TransportAddress?, at now: Instant, _ outbox: inout Outbox
     ) {
         let handle = calls[branch: branch].call
         let isFirst = calls.noteAnswered(branch: branch)
         calls[branch: branch].successes &+= 1
         outbox.begin()
-        ForwardedResponse.write(bytes, index, top: via, &outbox)
-        noteSuccess(bytes, branch)
+        ForwardedResponse.write(bytes, index, top: via, contact: contact, &outbox)
+        noteSuccess(bytes, branch, contact: contact)
         sendResponse(handle, code, at: now, &outbox)
         guard isFirst else { return }
         calls.setSent(of: branch, .none)

@@ -31,7 +31,11 @@ extension WorkerCore {
 
     /// A 2xx of a call has come; it is one too many if others came before it and no ACK was heard of,
     /// or one was and was of no use.
-    mutating func noteSuccess(_ bytes: Span<UInt8>, _ branch: SlotHandle) {
+    ///
+    /// - Parameter fix: what its Contact was made to name, if that was changed.
+    mutating func noteSuccess(
+        _ bytes: Span<UInt8>, _ branch: SlotHandle, contact fix: TransportAddress?
+    ) {
         let handle = calls[branch: branch].call
         if let key = ackKey(bytes) { calls.note(ackKey: key, of: handle) }
         guard calls[branch: branch].successes >= Self.successesMax,
@@ -46,11 +50,17 @@ extension WorkerCore {
             let address = try? NameAddress(bytes, from: value.start, to: value.end),
             let uri = try? SIPURI(bytes, address.uri)
         {
-            for at in uri.whole.start..<uri.whole.end { contact.append(bytes[at]) }
-            isPrivate =
-                TransportAddress(
-                    host: bytes.extracting(uri.host.start..<uri.host.end), port: uri.port
-                )?.isPrivate ?? false
+            let fixed = fix.flatMap { ContactFix.range(bytes, index, observed: $0) }
+            for at in uri.whole.start..<(fixed?.start ?? uri.whole.end) {
+                contact.append(bytes[at])
+            }
+            if let fix, let fixed {
+                contact += Array(fix.text.utf8)
+                for at in fixed.end..<uri.whole.end { contact.append(bytes[at]) }
+            }
+            let said = TransportAddress(
+                host: bytes.extracting(uri.host.start..<uri.host.end), port: uri.port)
+            isPrivate = (fixed == nil ? said : fix)?.isPrivate ?? false
         }
         var callID: [UInt8] = []
         if let value = index.value(.callID) {

@@ -75,6 +75,7 @@ extension WorkerCore {
         }
         var request = ForwardedRequest(source: flow.peer)
         request.sourceHeader = options.sourceHeader
+        request.contact = observed(ofRequest: index, via, id, flow)
         request.route = strict?.cut ?? route
         request.writeFields(bytes, index, &outbox)
         if strict != nil {

@@ -322,7 +322,14 @@ extension WorkerCore {
         var copy = ForwardedRequest(source: calls[call: handle].peer)
         copy.route = strict?.cut ?? route
         copy.maxBreadth = breadth
-        if isToMain { copy.sourceHeader = options.sourceHeader }
+        if isToMain {
+            copy.sourceHeader = options.sourceHeader
+            let back = Flow(peer: calls[call: handle].peer, socket: calls[call: handle].socket)
+            if let via = try? request.index.topVia(bytes) {
+                let caller = target.hasID ? target.id : nil
+                copy.contact = observed(ofRequest: request.index, via, caller, back)
+            }
+        }
         if target.origin.depth > 0, options.redirects.tells {
             writeRetargeted(copy, target, branch, request, location: &location, &outbox)
         } else {

@@ -28,7 +28,8 @@ struct GoodSettingsTests {
                 "register.max_contacts=10", "register.when_full=refuse", "register.in_flight=8",
                 "register.gruu=false", "register.edges=",
                 "calls.strangers=refuse", "calls.fork=by-q", "calls.branches=32",
-                "calls.ring=181s", "calls.reason_from_main=pass",
+                "calls.ring=181s", "calls.fix_contact=false",
+                "calls.reason_from_main=pass",
                 "calls.reason_from_phones=replace",
                 "redirect.from_main=pass", "redirect.from_phones=pass", "redirect.trusted=",
                 "redirect.max_total=16", "redirect.max_per_branch=8", "redirect.max_depth=3",
@@ -97,6 +98,7 @@ struct GoodSettingsTests {
             fork = "parallel"
             branches = 64
             ring = "1h"
+            fix_contact = true
             reason_from_main = "drop"
             reason_from_phones = "pass"
             [redirect]
@@ -150,6 +152,7 @@ struct GoodSettingsTests {
                 "domain[1].name=[2001:db8::1]:5070", "domain[1].mode=contact",
                 "domain[2].name=pbx_1", "domain[2].mode=mirror", "calls.strangers=main",
                 "calls.fork=parallel", "calls.branches=64", "calls.ring=1h",
+                "calls.fix_contact=true",
                 "calls.reason_from_main=drop", "calls.reason_from_phones=pass",
                 "redirect.from_main=follow", "redirect.from_phones=follow",
                 "redirect.trusted=10.0.0.30 10.0.0.31:5062",

@@ -50,6 +50,7 @@ enum Settings {
             return number.map { number in { $0.branchesMax = Int(number) } }
         case ("calls.ring", _):
             return number.map { number in { $0.timerCMs = UInt64(number) * 1_000 } }
+        case ("calls.fix_contact", "true"): return { $0.fixesContacts = true }
         case ("calls.reason_from_main", "drop"): return { $0.reasons.fromMain = .drop }
         case ("calls.reason_from_main", "replace"): return { $0.reasons.fromMain = .replace }
         case ("calls.reason_from_phones", "pass"): return { $0.reasons.fromOthers = .pass }
