@@ -26,6 +26,8 @@ struct Call: BitwiseCopyable {
         static let acknowledged = Flags(rawValue: 128)
         /// That the ACK is missing has been said.
         static let ackMissing = Flags(rawValue: 512)
+        /// Its answer is to be sent when there is room in the outbox again.
+        static let answerOwed = Flags(rawValue: 2_048)
         /// Its branches stay until it is answered: what a redirect names is compared with them.
         static let keepsBranches = Flags(rawValue: 1_024)
     }
@@ -69,7 +71,7 @@ struct Call: BitwiseCopyable {
 
     /// When it is to be looked at: also to be forgotten.
     var nextTimer: Instant {
-        if isOver { return Instant(milliseconds: 0) }
+        if isOver || flags.contains(.answerOwed) { return Instant(milliseconds: 0) }
         if flags.contains(.ended) { return .never }
         return flags.contains(.invite) ? invite.nextTimer : other.nextTimer
     }

@@ -271,10 +271,14 @@ extension WorkerCore {
         }
     }
 
-    /// The best of what came goes back (§16.7 step 6).
-    private mutating func answerBest(
-        _ handle: SlotHandle, at now: Instant, _ outbox: inout Outbox
-    ) {
+    /// The best of what came goes back (§16.7 step 6), as soon as there is room for it.
+    mutating func answerBest(_ handle: SlotHandle, at now: Instant, _ outbox: inout Outbox) {
+        guard outbox.hasRoom(for: Self.datagramBytesMax) else {
+            calls[call: handle].flags.insert(.answerOwed)
+            calls.reschedule(call: handle)
+            return
+        }
+        calls[call: handle].flags.remove(.answerOwed)
         let best = calls[call: handle].best
         calls.dropTargets(of: handle)
         guard best.isSent(toInvite: calls[call: handle].flags.contains(.invite)) else {

@@ -33,6 +33,11 @@ extension WorkerCore {
             calls.close(handle)
             return
         }
+        if calls[call: handle].flags.contains(.answerOwed) {
+            answerBest(handle, at: now, &outbox)
+            calls.reschedule(call: handle)
+            return
+        }
         if calls[call: handle].flags.contains(.invite) {
             switch calls[call: handle].invite.fire(at: now) {
             case .nothing, .send, .drop, .passAck: break
