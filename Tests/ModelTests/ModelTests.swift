@@ -33,3 +33,25 @@ struct ModelTests {
         #expect(campaign.run().digest == campaign.run().digest)
     }
 }
+
+@Suite("Calls, in every history, against what holds of all of them")
+struct CallModelTests {
+    /// `MIDREG_MODEL_SEED` and `MIDREG_CALLS_COUNT` choose others.
+    private func number(_ name: String, or value: UInt64) -> UInt64 {
+        ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) } ?? value
+    }
+
+    @Test func `break no invariant`() {
+        let seed = number("MIDREG_MODEL_SEED", or: 1)
+        let count = number("MIDREG_CALLS_COUNT", or: 600)
+        print("seed \(seed), \(count) histories of calls")
+        let result = CallCampaign(seed: seed, count: Int(count)).run()
+        print(result.tally.text)
+        #expect(result.violations == [])
+    }
+
+    @Test func `are the same again from the same seed`() {
+        let campaign = CallCampaign(seed: 7, count: 5)
+        #expect(campaign.run().digest == campaign.run().digest)
+    }
+}

@@ -1,26 +1,8 @@
 import Bytes
 
 /// What happens when: a heap by time, and by order of entry among equal times.
-struct Agenda {
-    enum Event {
-        case toMidreg([UInt8], from: TransportAddress, socket: UInt16)
-        case toMain([UInt8], isOwn: Bool)
-        case toPhone([UInt8], to: TransportAddress)
-        /// The next step of a phone's plan.
-        case turn(phone: Int, plan: Int)
-        case retransmit(phone: Int, transaction: Int)
-        case whim(phone: Int)
-        case settle
-        case storeBreaks, storeFills, storeMends
-        case restart
-        case amnesia
-        case calm
-        case registeredBy(phone: Int)
-        case farewell
-        case end
-    }
-
-    private struct Entry {
+struct Agenda<Event> {
+    fileprivate struct Entry {
         let ms: UInt64
         let order: UInt64
         let event: Event
@@ -30,18 +12,10 @@ struct Agenda {
         }
     }
 
-    private var heap: [Entry] = []
+    fileprivate var heap: [Entry] = []
     private var order: UInt64 = 0
 
     var nextMs: UInt64 { heap.first?.ms ?? .max }
-
-    /// Whether the next is a datagram to midreg at `ms`: it comes in the same round.
-    func isDatagramToMidreg(at ms: UInt64) -> Bool {
-        guard let first = heap.first, first.ms == ms, case .toMidreg = first.event else {
-            return false
-        }
-        return true
-    }
 
     mutating func add(_ ms: UInt64, _ event: Event) {
         order += 1
@@ -70,5 +44,35 @@ struct Agenda {
             at = least
         }
         return first.event
+    }
+}
+
+extension World {
+    enum Event {
+        case toMidreg([UInt8], from: TransportAddress, socket: UInt16)
+        case toMain([UInt8], isOwn: Bool)
+        case toPhone([UInt8], to: TransportAddress)
+        /// The next step of a phone's plan.
+        case turn(phone: Int, plan: Int)
+        case retransmit(phone: Int, transaction: Int)
+        case whim(phone: Int)
+        case settle
+        case storeBreaks, storeFills, storeMends
+        case restart
+        case amnesia
+        case calm
+        case registeredBy(phone: Int)
+        case farewell
+        case end
+    }
+}
+
+extension Agenda<World.Event> {
+    /// Whether the next is a datagram to midreg at `ms`: it comes in the same round.
+    func isDatagramToMidreg(at ms: UInt64) -> Bool {
+        guard let first = heap.first, first.ms == ms, case .toMidreg = first.event else {
+            return false
+        }
+        return true
     }
 }

@@ -71,7 +71,7 @@ extension World {
         phones[first + 1].flowNumber = 2
     }
 
-    func happen(_ event: Agenda.Event) {
+    func happen(_ event: Event) {
         switch event {
         case .toMidreg(let bytes, let source, let socket):
             notice(bytes, from: source, socket: socket)
@@ -119,7 +119,7 @@ extension World {
             if outcome.isAccepted { tally.accepted += 1 } else { tally.refused += 1 }
         }
         let socket = isOwn ? Self.ownSocket : Self.mainSocket
-        let event = Agenda.Event.toMidreg(response, from: Self.mainServer, socket: socket)
+        let event = Event.toMidreg(response, from: Self.mainServer, socket: socket)
         if outcome.delayMs == 0 {
             travel(event)
         } else {

@@ -12,7 +12,7 @@ public final class World {
     let plan: Plan
     var chance: Chance
     var now: UInt64 = 1_000_000
-    var agenda = Agenda()
+    var agenda = Agenda<Event>()
     var main: MainRegistrar
     var phones: [Phone] = []
     var ladders: [Ladder]
@@ -124,7 +124,7 @@ public final class World {
 
     private var firedMs: UInt64 = 0
 
-    private func nextEvent() -> Agenda.Event? {
+    private func nextEvent() -> Event? {
         now = max(now, agenda.nextMs)
         return agenda.next()
     }
@@ -222,7 +222,7 @@ public final class World {
 
     // MARK: The network
 
-    func travel(_ event: Agenda.Event) {
+    func travel(_ event: Event) {
         if !isCalm, chance.happens(plan.lossPercent) { return }
         var copies = 1
         if !isCalm, chance.happens(plan.doublePercent) { copies = 2 }
