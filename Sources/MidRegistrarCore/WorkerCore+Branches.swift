@@ -79,25 +79,33 @@ extension WorkerCore {
             if calls[branch: branch].flags.contains(.cancelOwed) {
                 sendCancel(branch, at: now, &outbox)
             }
-        case .deliver, .passSuccess:
-            passSuccess(bytes, via, branch, code, contact: contact, at: now, &outbox)
+        case .deliver:
+            passSuccess(
+                bytes, via, branch, code, isFirst: true, contact: contact, at: now, &outbox)
+        case .passSuccess:
+            passSuccess(
+                bytes, via, branch, code, isFirst: false, contact: contact, at: now, &outbox)
         case .deliverAndAck:
             acknowledge(branch, bytes, &outbox)
             takeFinal(
                 bytes, length: length, via, branch, code, at: now, location: &location,
                 outbox: &outbox)
+        case .ackOnly: acknowledge(branch, bytes, &outbox)
         case .ackAgain: resendAck(branch, &outbox)
         }
     }
 
     /// A 2xx goes back at once, whatever else has been sent (§16.7 step 5); the other branches are
     /// cancelled (step 10).
+    ///
+    /// - Parameter isFirst: whether it is the first of its branch, which may have counted as
+    ///   unanswered.
     private mutating func passSuccess(
-        _ bytes: Span<UInt8>, _ via: ViaValue, _ branch: SlotHandle, _ code: UInt32,
+        _ bytes: Span<UInt8>, _ via: ViaValue, _ branch: SlotHandle, _ code: UInt32, isFirst: Bool,
         contact: TransportAddress?, at now: Instant, _ outbox: inout Outbox
     ) {
         let handle = calls[branch: branch].call
-        let isFirst = calls.noteAnswered(branch: branch)
+        calls.noteAnswered(branch: branch)
         calls[branch: branch].successes &+= 1
         outbox.begin()
         ForwardedResponse.write(bytes, index, top: via, contact: contact, &outbox)

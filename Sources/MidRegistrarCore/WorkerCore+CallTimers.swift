@@ -99,10 +99,13 @@ extension WorkerCore {
         _ branch: SlotHandle, at now: Instant, location: inout Location, outbox: inout Outbox
     ) {
         switch calls[branch: branch].invite.fire(at: now) {
-        case .nothing, .deliver, .deliverAndAck, .ackAgain, .passSuccess: break
+        case .nothing, .deliver, .deliverAndAck, .ackOnly, .ackAgain, .passSuccess: break
         case .send: resend(calls[branch: branch].sent, branch, &outbox)
         case .timeOut:
-            calls[branch: branch].flags.insert(.ended)
+            // What was cancelled may be answered yet, and that 2xx is passed on.
+            if calls[branch: branch].invite.state == .terminated {
+                calls[branch: branch].flags.insert(.ended)
+            }
             takeSilence(branch, at: now, location: &location, outbox: &outbox)
         case .timerC:
             // §16.8: it rang, so it is cancelled, and its 487 will follow.

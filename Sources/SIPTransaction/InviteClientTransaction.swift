@@ -4,11 +4,17 @@ public import Bytes
 /// RFC 6026 §7.2 and §8.4, Timer C of §16.6 to §16.8), under simulated or real time: it says when to
 /// send, what to pass on and when it is over; bytes and sockets are the caller's.
 ///
+/// A phone that was cancelled and says nothing for 64·T1 counts as unanswered (§9.1). It may answer all
+/// the same: for 64·T1 more the transaction is `overdue`, so that such a 2xx is passed on (§16.7 step 5)
+/// and whoever called can end the call, and a refusal gets its ACK. After that, 128·T1 from the CANCEL
+/// on, what comes is stray (RFC 6026 §7.3). So no branch outlives its CANCEL by more than 64 s, or a
+/// 2xx that came within them by more than 32 s.
+///
 /// A request that cannot be sent is the caller's to judge as a 503 (§16.9); it lets go of the
 /// machine then.
 public struct InviteClientTransaction: BitwiseCopyable, Sendable {
     public enum State: UInt8, BitwiseCopyable, CaseIterable, Sendable {
-        case calling, proceeding, completed, accepted, terminated
+        case calling, proceeding, completed, accepted, overdue, terminated
     }
 
     public enum Event: Equatable, Sendable {
@@ -21,6 +27,8 @@ public struct InviteClientTransaction: BitwiseCopyable, Sendable {
         case timerA, timerB, timerC, timerD, timerM
         /// 64·T1 have passed since the INVITE was cancelled.
         case cancelExpired
+        /// 64·T1 more have passed.
+        case overdueExpired
     }
 
     public enum Action: Equatable, Sendable {
@@ -35,8 +43,11 @@ public struct InviteClientTransaction: BitwiseCopyable, Sendable {
         case ackAgain
         /// Another 2xx, or a copy of one: pass it on as well.
         case passSuccess
-        /// No final response came, and none is waited for any more: it counts as a 408.
+        /// No final response came, and none is waited for any more: it counts as a 408. Unless the state
+        /// is terminated, the transaction is not over.
         case timeOut
+        /// A refusal of what counted as unanswered: send an ACK, and do not pass it on.
+        case ackOnly
         /// A provisional response came and nothing after it: send a CANCEL (§16.8). It is noted
         /// already.
         case timerC
@@ -50,7 +61,8 @@ public struct InviteClientTransaction: BitwiseCopyable, Sendable {
     private let timerCMs: UInt64
     private var timerA: Instant
     private var timerC: Instant
-    /// Timer B, D or M by state; while proceeding, when a cancelled INVITE counts as unanswered.
+    /// Timer B, D or M by state; while proceeding, when a cancelled INVITE counts as unanswered, and
+    /// then when nobody waits for it any more.
     private var deadline: Instant
 
     /// A transaction whose request is sent at `now`.
@@ -86,7 +98,7 @@ public struct InviteClientTransaction: BitwiseCopyable, Sendable {
         switch state {
         case .calling: min(timerA, timerC, deadline)
         case .proceeding: min(timerC, deadline)
-        case .completed, .accepted: deadline
+        case .completed, .accepted, .overdue: deadline
         case .terminated: .never
         }
     }
@@ -103,6 +115,7 @@ public struct InviteClientTransaction: BitwiseCopyable, Sendable {
             return timerC <= now ? receive(.timerC, at: now) : .nothing
         case .completed: return deadline <= now ? receive(.timerD, at: now) : .nothing
         case .accepted: return deadline <= now ? receive(.timerM, at: now) : .nothing
+        case .overdue: return deadline <= now ? receive(.overdueExpired, at: now) : .nothing
         case .terminated: return .nothing
         }
     }
@@ -118,7 +131,7 @@ public struct InviteClientTransaction: BitwiseCopyable, Sendable {
         case (.proceeding, .provisional(let is100)):
             if !is100, !isCancelled { timerC = now.advanced(byMilliseconds: timerCMs) }
             return .deliver
-        case (.calling, .success), (.proceeding, .success):
+        case (.calling, .success), (.proceeding, .success), (.overdue, .success):
             state = .accepted
             deadline = now.advanced(byMilliseconds: TransactionTimers.timeoutMs)
             return .deliver
@@ -128,6 +141,10 @@ public struct InviteClientTransaction: BitwiseCopyable, Sendable {
             deadline = isReliable ? now : now.advanced(byMilliseconds: TransactionTimers.timerDMs)
             return .deliverAndAck
         case (.completed, .failure): return .ackAgain
+        case (.overdue, .failure):
+            state = .completed
+            deadline = isReliable ? now : now.advanced(byMilliseconds: TransactionTimers.timerDMs)
+            return .ackOnly
         case (.calling, .timerA):
             // Doubles without a bound but Timer B's.
             intervalMs *= 2
@@ -142,20 +159,24 @@ public struct InviteClientTransaction: BitwiseCopyable, Sendable {
             return .timerC
         case (.proceeding, .cancelExpired):
             guard isCancelled else { return .nothing }
-            state = .terminated
+            state = .overdue
+            deadline = now.advanced(byMilliseconds: TransactionTimers.timeoutMs)
             return .timeOut
-        case (.completed, .timerD), (.accepted, .timerM):
+        case (.completed, .timerD), (.accepted, .timerM), (.overdue, .overdueExpired):
             state = .terminated
             return .end
         case (.calling, .timerD), (.calling, .timerM), (.calling, .cancelExpired),
+            (.calling, .overdueExpired),
             (.proceeding, .timerA), (.proceeding, .timerB), (.proceeding, .timerD),
-            (.proceeding, .timerM),
+            (.proceeding, .timerM), (.proceeding, .overdueExpired),
             (.completed, .provisional), (.completed, .success), (.completed, .timerA),
             (.completed, .timerB), (.completed, .timerC), (.completed, .timerM),
-            (.completed, .cancelExpired),
+            (.completed, .cancelExpired), (.completed, .overdueExpired),
             (.accepted, .provisional), (.accepted, .failure), (.accepted, .timerA),
             (.accepted, .timerB), (.accepted, .timerC), (.accepted, .timerD),
-            (.accepted, .cancelExpired),
+            (.accepted, .cancelExpired), (.accepted, .overdueExpired),
+            (.overdue, .provisional), (.overdue, .timerA), (.overdue, .timerB), (.overdue, .timerC),
+            (.overdue, .timerD), (.overdue, .timerM), (.overdue, .cancelExpired),
             (.terminated, _):
             return .nothing
         }

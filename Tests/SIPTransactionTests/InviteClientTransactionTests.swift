@@ -9,7 +9,7 @@ struct InviteClientTransactionTests {
     static let timerCMs: UInt64 = 185_000
     static let events: [Machine.Event] = [
         .provisional(is100: true), .provisional(is100: false), .success, .failure, .timerA,
-        .timerB, .timerC, .timerD, .timerM, .cancelExpired,
+        .timerB, .timerC, .timerD, .timerM, .cancelExpired, .overdueExpired,
     ]
 
     private func machine(in state: Machine.State, isReliable: Bool = false) -> Machine {
@@ -19,6 +19,10 @@ struct InviteClientTransactionTests {
         case .proceeding: _ = machine.receive(.provisional(is100: false), at: at(0))
         case .completed: _ = machine.receive(.failure, at: at(0))
         case .accepted: _ = machine.receive(.success, at: at(0))
+        case .overdue:
+            _ = machine.receive(.provisional(is100: false), at: at(0))
+            machine.noteCancelled(at: at(0))
+            _ = machine.receive(.cancelExpired, at: at(0))
         case .terminated: _ = machine.receive(.timerB, at: at(0))
         }
         return machine
@@ -38,7 +42,7 @@ struct InviteClientTransactionTests {
                     (.proceeding, .deliver), (.proceeding, .deliver), (.accepted, .deliver),
                     (.completed, .deliverAndAck), (.calling, .send), (.terminated, .timeOut),
                     (.terminated, .timeOut), (.calling, .nothing), (.calling, .nothing),
-                    (.calling, .nothing),
+                    (.calling, .nothing), (.calling, .nothing),
                 ]),
             Row(
                 state: .proceeding,
@@ -46,7 +50,7 @@ struct InviteClientTransactionTests {
                     (.proceeding, .deliver), (.proceeding, .deliver), (.accepted, .deliver),
                     (.completed, .deliverAndAck), (.proceeding, .nothing),
                     (.proceeding, .nothing), (.proceeding, .timerC), (.proceeding, .nothing),
-                    (.proceeding, .nothing), (.proceeding, .nothing),
+                    (.proceeding, .nothing), (.proceeding, .nothing), (.proceeding, .nothing),
                 ]),
             Row(
                 state: .completed,
@@ -54,7 +58,7 @@ struct InviteClientTransactionTests {
                     (.completed, .nothing), (.completed, .nothing), (.completed, .nothing),
                     (.completed, .ackAgain), (.completed, .nothing), (.completed, .nothing),
                     (.completed, .nothing), (.terminated, .end), (.completed, .nothing),
-                    (.completed, .nothing),
+                    (.completed, .nothing), (.completed, .nothing),
                 ]),
             Row(
                 state: .accepted,
@@ -62,9 +66,17 @@ struct InviteClientTransactionTests {
                     (.accepted, .nothing), (.accepted, .nothing), (.accepted, .passSuccess),
                     (.accepted, .nothing), (.accepted, .nothing), (.accepted, .nothing),
                     (.accepted, .nothing), (.accepted, .nothing), (.terminated, .end),
-                    (.accepted, .nothing),
+                    (.accepted, .nothing), (.accepted, .nothing),
                 ]),
-            Row(state: .terminated, cells: Array(repeating: (.terminated, .nothing), count: 10)),
+            Row(
+                state: .overdue,
+                cells: [
+                    (.overdue, .nothing), (.overdue, .nothing), (.accepted, .deliver),
+                    (.completed, .ackOnly), (.overdue, .nothing), (.overdue, .nothing),
+                    (.overdue, .nothing), (.overdue, .nothing), (.overdue, .nothing),
+                    (.overdue, .nothing), (.terminated, .end),
+                ]),
+            Row(state: .terminated, cells: Array(repeating: (.terminated, .nothing), count: 11)),
         ])
     func `shows every cell`(row: Row) {
         #expect(row.cells.count == Self.events.count)
@@ -85,7 +97,7 @@ struct InviteClientTransactionTests {
                 (.proceeding, .deliver), (.proceeding, .deliver), (.accepted, .deliver),
                 (.completed, .deliverAndAck), (.proceeding, .nothing), (.proceeding, .nothing),
                 (.proceeding, .nothing), (.proceeding, .nothing), (.proceeding, .nothing),
-                (.terminated, .timeOut),
+                (.overdue, .timeOut), (.proceeding, .nothing),
             ] as [(Machine.State, Machine.Action)])
         {
             var machine = machine(in: .proceeding)
@@ -145,6 +157,9 @@ struct InviteClientTransactionTests {
         #expect(machine.nextTimer == at(expected + 32_000))
         #expect(machine.fire(at: at(expected + 31_999)) == .nothing)
         #expect(machine.fire(at: at(expected + 32_000)) == .timeOut)
+        #expect(machine.nextTimer == at(expected + 64_000))
+        #expect(machine.fire(at: at(expected + 63_999)) == .nothing)
+        #expect(machine.fire(at: at(expected + 64_000)) == .end)
         #expect(machine.nextTimer == .never)
     }
 
@@ -159,7 +174,7 @@ struct InviteClientTransactionTests {
         #expect(machine.nextTimer == at(62_000))
     }
 
-    @Test(arguments: [.calling, .completed, .accepted, .terminated] as [Machine.State])
+    @Test(arguments: [.calling, .completed, .accepted, .overdue, .terminated] as [Machine.State])
     func `nothing is cancelled without a provisional response or behind a final one`(
         state: Machine.State
     ) {
@@ -188,6 +203,27 @@ struct InviteClientTransactionTests {
         #expect(machine.fire(at: at(expected)) == .end)
         #expect(machine.nextTimer == .never)
         #expect(machine.fire(at: at(1_000_000)) == .nothing)
+    }
+
+    @Test(
+        arguments: [
+            (.success, false, .deliver, 72_000), (.success, true, .deliver, 72_000),
+            (.failure, false, .ackOnly, 72_000), (.failure, true, .ackOnly, 40_000),
+        ] as [(Machine.Event, Bool, Machine.Action, UInt64)])
+    func `what comes late in the 32 s after a cancelled one had its time is heard`(
+        event: Machine.Event, isReliable: Bool, action: Machine.Action, end: UInt64
+    ) {
+        var machine = machine(in: .proceeding, isReliable: isReliable)
+        machine.noteCancelled(at: at(0))
+        #expect(machine.fire(at: at(32_000)) == .timeOut)
+        #expect(!machine.mayCancel && !machine.isCancelled)
+        #expect(machine.receive(.provisional(is100: false), at: at(33_000)) == .nothing)
+        #expect(machine.receive(event, at: at(40_000)) == action)
+        #expect(
+            machine.receive(event, at: at(40_001)) == (event == .success ? .passSuccess : .ackAgain)
+        )
+        #expect(machine.nextTimer == at(end))
+        #expect(machine.fire(at: at(end)) == .end)
     }
 
     @Test func `of timers that are due at once the one that ends it comes first`() {
