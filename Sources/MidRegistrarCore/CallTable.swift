@@ -176,9 +176,14 @@ struct Branch: BitwiseCopyable {
             && (!flags.contains(.cancelled) || flags.contains(.cancelEnded))
     }
 
+    /// Whether a CANCEL may be sent and was not: there was no room for it.
+    var owesCancel: Bool {
+        flags.contains([.cancelOwed, .provisional]) && !flags.contains(.answered)
+    }
+
     /// When it is to be looked at: also to be forgotten.
     var nextTimer: Instant {
-        if isOver { return Instant(milliseconds: 0) }
+        if isOver || owesCancel { return Instant(milliseconds: 0) }
         let own =
             flags.contains(.ended)
             ? .never

@@ -70,6 +70,11 @@ extension WorkerCore {
             calls.reschedule(call: call)
             return
         }
+        if calls[branch: branch].owesCancel {
+            sendCancel(branch, at: now, &outbox)
+            calls.reschedule(branch: branch)
+            return
+        }
         let flags = calls[branch: branch].flags
         if flags.contains(.cancelled), !flags.contains(.cancelEnded) {
             switch calls[branch: branch].cancel.fire(at: now) {

@@ -57,9 +57,8 @@ extension WorkerCore {
 
     /// Sends the CANCEL of a branch that a provisional response came on.
     mutating func sendCancel(_ branch: SlotHandle, at now: Instant, _ outbox: inout Outbox) {
-        guard let request = recall(calls[branch: branch].sent) else { return }
         calls[branch: branch].flags.remove(.cancelOwed)
-        calls[branch: branch].flags.insert(.cancelled)
+        guard let request = recall(calls[branch: branch].sent) else { return }
         outbox.begin()
         let isBegun = Self.beginCancel(of: request, &outbox)
         giveBack(request)
@@ -69,6 +68,14 @@ extension WorkerCore {
         }
         writeReasons(branch, &outbox)
         BranchRequest.finish(&outbox)
+        guard !outbox.overflowed else {
+            // It goes when there is room again.
+            outbox.abandon()
+            calls[branch: branch].flags.insert(.cancelOwed)
+            calls.reschedule(branch: branch)
+            return
+        }
+        calls[branch: branch].flags.insert(.cancelled)
         calls.setSentCancel(of: branch, calls.bytes.store(outbox.open) ?? .none)
         outbox.end(to: calls[branch: branch].peer, from: calls[branch: branch].socket)
         calls[branch: branch].cancel = NonInviteClientTransaction(now: now)
