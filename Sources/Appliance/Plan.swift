@@ -98,6 +98,13 @@ struct Plan {
         options.reasons.fromMain = Self.handling(settings.calls.reasonFromMain)
         options.reasons.fromOthers = Self.handling(settings.calls.reasonFromPhones)
         Self.apply(settings.redirect, to: &options)
+        for method in settings.calls.local {
+            switch method {
+            case .message: options.localMethods.insert(.message)
+            case .options: options.localMethods.insert(.options)
+            case .publish: options.localMethods.insert(.publish)
+            }
+        }
         options.callsMax = max(1, settings.limits.callsMax / workers)
         options.callBytesMax = min(Int(settings.limits.callBytesMax) / workers, 4_095 << 20)
         options.removesExpired = settings.main.removesExpired

@@ -22,6 +22,9 @@ struct Worker {
     let reporter: Reporter
 
     private static let mailboxTag: UInt32 = .max
+    /// Kinds of mail.
+    private static let plain: UInt8 = 0
+    private static let vouched: UInt8 = 1
     /// Datagrams taken from one socket before the others get their turn.
     private static let batchesPerSocket = 4
     /// Room that must be left before another datagram is decided: a relayed copy of the largest.
@@ -142,15 +145,32 @@ struct Worker {
                     batch.bytes(of: slot), length: length, from: source, socket: UInt16(socket),
                     arrivedNs: arrivedNs, now: now, mayHandOver: true, carried: &carried,
                     location: &location, outbox: &outbox)
-                guard case .handOver(let owner) = disposition else { continue }
-                let isPushed = switchboard.mailboxes[owner][number]?.push(
-                    kind: 0, socket: UInt16(socket), peer: source, arrivalNs: arrivedNs,
-                    bytes: batch.bytes(of: slot), count: length)
-                core.counters.add(isPushed == true ? .handedOver : .droppedMailboxFull)
+                handOver(
+                    disposition, batch.bytes(of: slot), length, from: source, UInt16(socket),
+                    arrivedNs, &core)
             }
             if count < batch.slots { break }
         }
         for row in switchboard.mailboxes { row[number]?.flush() }
+    }
+
+    /// Puts what another worker is to decide into its mailbox.
+    private func handOver(
+        _ disposition: WorkerCore.Disposition, _ bytes: Span<UInt8>, _ length: Int,
+        from source: TransportAddress, _ socket: UInt16, _ arrivedNs: UInt64,
+        _ core: inout WorkerCore
+    ) {
+        let (owner, kind) =
+            switch disposition {
+            case .done: (-1, Self.plain)
+            case .handOver(let owner): (owner, Self.plain)
+            case .handOverVouched(let owner): (owner, Self.vouched)
+            }
+        guard owner >= 0 else { return }
+        let isPushed = switchboard.mailboxes[owner][number]?.push(
+            kind: kind, socket: socket, peer: source, arrivalNs: arrivedNs, bytes: bytes,
+            count: length)
+        core.counters.add(isPushed == true ? .handedOver : .droppedMailboxFull)
     }
 
     private func takeMail(
@@ -164,10 +184,15 @@ struct Worker {
                 if !outbox.hasRoom(for: Self.roomBytes) { send(&outbox, &sender, &core) }
                 let isThere = mailbox.withNext { mail, bytes in
                     core.counters.add(.mailboxMessages)
-                    _ = core.receive(
+                    let disposition = core.receive(
                         bytes, length: mail.count, from: mail.peer, socket: mail.socket,
                         arrivedNs: mail.arrivalNs, now: now, mayHandOver: false,
-                        carried: &carried, location: &location, outbox: &outbox)
+                        isVouched: mail.kind == Self.vouched, carried: &carried,
+                        location: &location, outbox: &outbox)
+                    // Once more only for what is for the phones of a third.
+                    handOver(
+                        disposition, bytes, mail.count, from: mail.peer, mail.socket,
+                        mail.arrivalNs, &core)
                 }
                 guard isThere else { break }
                 budget -= 1
@@ -175,6 +200,7 @@ struct Worker {
             // More is there than one round takes: come round again at once.
             if budget == 0 { switchboard.wakeups[number].signal() }
         }
+        for row in switchboard.mailboxes { row[number]?.flush() }
     }
 
     private func follow(_ core: inout WorkerCore, now: Instant) {

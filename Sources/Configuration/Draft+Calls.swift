@@ -18,7 +18,32 @@ extension Draft {
         return Settings.Calls(
             strangers: strangers.value, fork: fork.value, branchesMax: branches.value,
             ringSeconds: ring.value, fixesContacts: fix.value,
-            reasonFromMain: reasonFromMain.value, reasonFromPhones: reasonFromPhones.value)
+            reasonFromMain: reasonFromMain.value, reasonFromPhones: reasonFromPhones.value,
+            local: readLocalMethods())
+    }
+
+    private mutating func readLocalMethods() -> [Settings.LocalMethod] {
+        let countMax = Settings.LocalMethod.allCases.count
+        guard let elements = reader.list("calls", "local", countMax: countMax, of: "methods") else {
+            return []
+        }
+        var methods: [Settings.LocalMethod] = []
+        for element in elements.prefix(countMax) {
+            let item = reader.document.items[element]
+            let place = reader.place(item.place)
+            let form: Form<Settings.LocalMethod> = .word()
+            let method = reader.read(
+                .toml(item.value), at: place, named: "calls.local", form, standard: .message)
+            guard method.isSound else { continue }
+            if methods.contains(method.value) {
+                reader.warn(
+                    at: place, "calls.local names \(item.shownText) twice",
+                    advice: "once is enough")
+            } else {
+                methods.append(method.value)
+            }
+        }
+        return methods
     }
 
     mutating func readLimits() -> Settings.Limits {

@@ -25,6 +25,7 @@ enum KnownKeys {
             [
                 "strangers", "fork", "branches", "ring", "fix_contact", "reason_from_main",
                 "reason_from_phones",
+                "local",
             ]
         ),
         (

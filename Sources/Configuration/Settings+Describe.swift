@@ -50,6 +50,7 @@ extension Settings {
             ("calls.fix_contact", String(calls.fixesContacts)),
             ("calls.reason_from_main", calls.reasonFromMain.rawValue),
             ("calls.reason_from_phones", calls.reasonFromPhones.rawValue),
+            ("calls.local", calls.local.map(\.rawValue).joined(separator: " ")),
             ("redirect.from_main", redirect.fromMain.rawValue),
             ("redirect.from_phones", redirect.fromPhones.rawValue),
             (

@@ -509,7 +509,7 @@ extension Draft {
 }
 
 extension TOMLDocument.Item {
-    fileprivate var shownText: String { Written.toml(value).shown }
+    var shownText: String { Written.toml(value).shown }
 }
 
 extension Form where Value == String {

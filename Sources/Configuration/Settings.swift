@@ -145,6 +145,15 @@ package struct Settings: Equatable, Sendable {
         package let fixesContacts: Bool
         package let reasonFromMain: Reason
         package let reasonFromPhones: Reason
+        /// Methods of phones' requests to phones here that do not go by way of the main registrar.
+        package let local: [LocalMethod]
+    }
+
+    /// What cannot form a dialog: what can goes by way of the main registrar, from its first request.
+    package enum LocalMethod: String, CaseIterable, Sendable {
+        case message = "MESSAGE"
+        case options = "OPTIONS"
+        case publish = "PUBLISH"
     }
 
     /// In which order the phones of an address of record are called.

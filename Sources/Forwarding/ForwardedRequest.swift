@@ -9,6 +9,9 @@ public struct ForwardedRequest: Sendable {
     public var source: TransportAddress
     /// Says where the request came from; what a phone wrote under its name stays behind.
     public var sourceHeader: SourceHeader?
+    /// Whether P-Asserted-Identity stays behind: its sender is a phone, which may assert nothing to
+    /// other phones (RFC 3325 §5).
+    public var leavesOutIdentity = false
     /// The branch's share of Max-Breadth, in place of what came (RFC 5393 §5.3.3); `nil` leaves it.
     public var maxBreadth: UInt32?
     /// What its Contact is to name in place of an address that leads nowhere, see ``ContactFix``.
@@ -97,6 +100,7 @@ public struct ForwardedRequest: Sendable {
             case .route: route.write(bytes, field, &outbox)
             default:
                 if let sourceHeader, sourceHeader.isNamed(bytes, by: field) { break }
+                if leavesOutIdentity, field.isNamed("p-asserted-identity", bytes) { break }
                 if maxBreadth != nil, MaxBreadth.isIn(field, bytes) { break }
                 outbox.write(bytes, field.line)
             }

@@ -74,6 +74,27 @@ public struct CoreOptions: Sendable {
         case options
     }
 
+    /// Methods of phones' requests that go from here to the phones of an AOR: none of those that can
+    /// form a dialog, whose later requests go by way of the main registrar.
+    public struct LocalMethods: OptionSet, Sendable {
+        public let rawValue: UInt8
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        public static let message = LocalMethods(rawValue: 1)
+        public static let options = LocalMethods(rawValue: 2)
+        public static let publish = LocalMethods(rawValue: 4)
+
+        func includes(_ method: Method) -> Bool {
+            switch method {
+            case .message: contains(.message)
+            case .options: contains(.options)
+            case .publish: contains(.publish)
+            case .register, .invite, .ack, .cancel, .bye, .subscribe, .notify, .refer, .prack,
+                .update, .info, .other:
+                false
+            }
+        }
+    }
+
     /// In which order the phones of an AOR are called.
     public enum ForkOrder: Sendable, Equatable {
         /// Those of the highest `q` at once, the others when these have failed (RFC 3261 §16.6).
@@ -116,6 +137,8 @@ public struct CoreOptions: Sendable {
     public var overflow = Overflow.refuse
     public var inFlightMax = 8
     public var strangers = Strangers.refuse
+    /// What phones send to AORs that have a reachable phone here goes there, past the main registrar.
+    public var localMethods: LocalMethods = []
     public var forkOrder = ForkOrder.byQ
     /// Branches a call may open, one after the other or at once.
     public var branchesMax = 32

@@ -17,13 +17,15 @@ extension WorkerCore {
         case toMain(ContactID?)
         case answer(UInt32, StaticString, Counter)
         case options
+        /// A phone's request that is for the phones of another worker.
+        case elsewhere(Int)
         case drop
     }
 
     mutating func receiveRequest<Location: LocationService & ~Copyable>(
         _ bytes: Span<UInt8>, length: Int, _ via: ViaValue, from source: TransportAddress,
-        socket: UInt16, now: Instant, mayHandOver: Bool, location: inout Location,
-        outbox: inout Outbox
+        socket: UInt16, now: Instant, mayHandOver: Bool, isVouched: Bool,
+        location: inout Location, outbox: inout Outbox
     ) -> Disposition {
         let uri: SIPURI
         let route: RequestRoute
@@ -69,7 +71,7 @@ extension WorkerCore {
         // INVITE, its CANCEL, ACK and copies agree in all of these, so they meet at one worker.
         let sharedKey = id == nil ? sharedKey(bytes, uri) : nil
         let fromKey = callerKey(bytes, from)
-        if options.workers > 1 {
+        if options.workers > 1, !isVouched {
             let steering =
                 (token?.contactID ?? id)?.steering ?? sharedKey?.steering ?? fromKey?.steering
             if let owner = steering?.owner(among: options.workers), owner != options.worker {
@@ -104,10 +106,14 @@ extension WorkerCore {
                 416, "Unsupported URI Scheme", bytes, via, source, socket, .rejectScheme, &outbox)
             return .done
         }
-        let way = way(
-            bytes, uri, port: route.targetPort, token: token, id: id,
-            registration: temporary?.registration,
-            sharedKey: sharedKey, fromKey: fromKey, hasToTag: hasToTag, flow, location: &location)
+        let way =
+            isVouched
+            ? wayOfPhone(bytes, uri, nil, hasToTag: hasToTag, isVouched: true)
+            : way(
+                bytes, uri, port: route.targetPort, token: token, id: id,
+                registration: temporary?.registration, sharedKey: sharedKey, fromKey: fromKey,
+                hasToTag: hasToTag, flow, location: &location)
+        if case .elsewhere(let owner) = way { return .handOverVouched(to: owner) }
         if let value = index.value(.maxForwards),
             let hops = try? bytes.number(in: value, max: UInt64(UInt32.max)), hops == 0,
             !isOptions(way)
@@ -144,12 +150,12 @@ extension WorkerCore {
                 return .done
             }
             if index.method == .ack { noteAck(bytes) }
-        case .answer, .options, .drop: break
+        case .answer, .options, .elsewhere, .drop: break
         }
         switch way {
         case .answer(let code, let reason, let counter):
             refuse(code, reason, bytes, via, source, socket, counter, &outbox)
-        case .drop: counters.add(.droppedAck)
+        case .drop, .elsewhere: counters.add(.droppedAck)
         case .options:
             counters.add(.optionsAnswered)
             outbox.begin()
@@ -181,7 +187,7 @@ extension WorkerCore {
     /// Whether a request outside a dialog gets transactions.
     private func opensCall(_ way: Way) -> Bool {
         switch way {
-        case .answer, .options, .drop: return false
+        case .answer, .options, .elsewhere, .drop: return false
         case .toPhone, .toMain: return index.method == .invite
         case .toAOR(let key):
             switch index.method {
@@ -215,7 +221,7 @@ extension WorkerCore {
         switch way {
         case .toPhone, .toAOR: counters.add(hasToTag ? .callsInDialog : .callsToPhone)
         case .toMain: counters.add(hasToTag ? .callsInDialog : .callsToMain)
-        case .answer, .options, .drop: return
+        case .answer, .options, .elsewhere, .drop: return
         }
         if index.method == .cancel { counters.add(.callsCancel) }
         if index.method == .ack { counters.add(.callsAck) }

@@ -42,6 +42,7 @@ extension WorkerCore {
         }
         var request = ForwardedRequest(source: flow.peer)
         request.route = strict?.cut ?? cut
+        request.leavesOutIdentity = !options.mainSide.contains(flow.peer)
         request.writeFields(bytes, index, &outbox)
         if strict != nil {
             outbox.write("Route: <")

@@ -152,7 +152,7 @@ extension WorkerCore {
                 }
                 add(target, to: handle)
             }
-        case .answer, .options, .drop: break
+        case .answer, .options, .elsewhere, .drop: break
         }
     }
 
@@ -322,6 +322,7 @@ extension WorkerCore {
         var copy = ForwardedRequest(source: calls[call: handle].peer)
         copy.route = strict?.cut ?? route
         copy.maxBreadth = breadth
+        copy.leavesOutIdentity = !isToMain && !calls[call: handle].flags.contains(.fromMain)
         if isToMain {
             copy.sourceHeader = options.sourceHeader
             let back = Flow(peer: calls[call: handle].peer, socket: calls[call: handle].socket)

@@ -15,14 +15,15 @@ extension WorkerCore {
         _ way: Way, _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, at now: Instant,
         location: inout Location, outbox: inout Outbox
     ) -> Bool {
-        guard let code = options.redirectServer, index.method != .ack, index.method != .cancel
+        guard let code = options.redirectServer, index.method != .ack, index.method != .cancel,
+            options.mainSide.contains(flow.peer)
         else { return false }
         var first: BindingIndex?
         let isOne: Bool
         switch way {
         case .toAOR(let key): (first, isOne) = (table.first(of: key), false)
         case .toPhone(let place, _, _) where !options.redirectsByUs: (first, isOne) = (place, true)
-        case .toPhone, .toMain, .answer, .options, .drop: return false
+        case .toPhone, .toMain, .answer, .options, .elsewhere, .drop: return false
         }
         guard first != nil else { return false }
         counters.add(.redirectsAnswered)

@@ -71,16 +71,37 @@ extension WorkerCore {
             // Phones that were given our address as their domain call users at it; the main
             // registrar knows them. What was meant for a contact ID is none of theirs.
             let isUser = uri.hasUser && bytes.parameter("ctid", in: uri.parameters) == nil
-            if !isMain, isUser, let caller = phone(fromKey, flow) { return .toMain(caller) }
+            if !isMain, isUser, let caller = phone(fromKey, flow) {
+                return wayOfPhone(bytes, uri, caller, hasToTag: hasToTag, isVouched: false)
+            }
             if !isMain, isUser, options.edges.contains(flow.peer) { return .toMain(nil) }
             if isAck { return .drop }
             // The same to a stranger whether the ID exists or not.
             return isMain ? .answer(404, "Not Found", .callsUnknownID) : forbidden
         }
         if isMain { return isAck ? .drop : .answer(404, "Not Found", .rejectNotFound) }
-        if let caller = phone(fromKey, flow) { return .toMain(caller) }
+        if let caller = phone(fromKey, flow) {
+            return wayOfPhone(bytes, uri, caller, hasToTag: hasToTag, isVouched: false)
+        }
         if options.strangers == .main || options.edges.contains(flow.peer) { return .toMain(nil) }
         return isAck ? .drop : forbidden
+    }
+
+    /// Where a phone's own request goes: to the main registrar, but for methods that stay here if a
+    /// phone of the AOR that is called can be reached here. Only the owner of that AOR knows.
+    ///
+    /// - Parameter caller: `nil` if another worker has found who it is.
+    mutating func wayOfPhone(
+        _ bytes: Span<UInt8>, _ uri: SIPURI, _ caller: ContactID?, hasToTag: Bool, isVouched: Bool
+    ) -> Way {
+        guard options.localMethods.includes(index.method), !hasToTag, uri.hasUser,
+            let key = callerKey(bytes, uri)
+        else { return .toMain(caller) }
+        let owner = key.steering.owner(among: options.workers)
+        if options.workers > 1, owner != options.worker, !isVouched { return .elsewhere(owner) }
+        guard reachable(key) != nil else { return .toMain(caller) }
+        counters.add(.callsLocal)
+        return .toAOR(key)
     }
 
     /// The live flow by which a token's contact is reached: the one that the token names if it is

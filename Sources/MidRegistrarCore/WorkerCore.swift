@@ -8,7 +8,8 @@ internal import SIPTransaction
 /// One worker's whole behaviour as a machine without clock, sockets or files: bytes and time in,
 /// bytes out.
 ///
-/// The order of a round is the caller's: ``receive(_:length:from:socket:arrivedNs:now:mayHandOver:location:outbox:)``
+/// The order of a round is the caller's:
+/// ``receive(_:length:from:socket:arrivedNs:now:mayHandOver:isVouched:carried:location:outbox:)``
 /// for each datagram, ``fire(at:location:outbox:)``, ``finishRound(at:location:outbox:)``, and
 /// ``settle(committed:failed:at:location:outbox:)`` when the store has answered.
 public struct WorkerCore: ~Copyable {
@@ -17,6 +18,9 @@ public struct WorkerCore: ~Copyable {
         case done
         /// Another worker owns it: to be given to its mailbox, nothing was decided.
         case handOver(to: Int)
+        /// The same, but its sender has been found to be a phone of ours: to be received there as
+        /// vouched for.
+        case handOverVouched(to: Int)
     }
 
     /// Room for what a Via carries, in bytes.
@@ -129,10 +133,11 @@ public struct WorkerCore: ~Copyable {
     ///   - arrivedNs: when it arrived, on a clock of the caller's.
     ///   - carried: room of ``carriedBytesMax`` for what the Via of an answer carried.
     ///   - mayHandOver: `false` for one that came from another worker's mailbox.
+    ///   - isVouched: whether that worker has found its sender to be a phone of ours.
     public mutating func receive<Location: LocationService & ~Copyable>(
         _ bytes: Span<UInt8>, length: Int, from source: TransportAddress, socket: UInt16,
-        arrivedNs: UInt64, now: Instant, mayHandOver: Bool, carried: inout ByteBuffer,
-        location: inout Location, outbox: inout Outbox
+        arrivedNs: UInt64, now: Instant, mayHandOver: Bool, isVouched: Bool = false,
+        carried: inout ByteBuffer, location: inout Location, outbox: inout Outbox
     ) -> Disposition {
         counters.add(.receivedBytes, UInt64(length))
         guard source.port != 0, !source.isMulticastOrBroadcast else {
@@ -184,8 +189,7 @@ public struct WorkerCore: ~Copyable {
         }
         return receiveRequest(
             bytes, length: length, via, from: source, socket: socket, now: now,
-            mayHandOver: mayHandOver,
-            location: &location, outbox: &outbox)
+            mayHandOver: mayHandOver, isVouched: isVouched, location: &location, outbox: &outbox)
     }
 
     private mutating func receiveResponse<Location: LocationService & ~Copyable>(

@@ -175,6 +175,7 @@ extension Counter {
         case .acksMissing: .series(.acksMissing, [Label("side", "refused_caller")])
         case .acksUnsent: .series(.acksMissing, [Label("side", "caller")])
         case .acksUnheard: .series(.acksMissing, [Label("side", "callee")])
+        case .callsLocal: .series(.callRequests, [Label("kind", "local")])
         case .callResponses: .series(.callResponses, [])
         case .optionsAnswered: .series(.optionsAnswered, [])
 

@@ -100,7 +100,8 @@ package enum Family: String, CaseIterable, Sendable {
             .removalsBraked, .contactsUnreachable, .mainProbes, .natPings, .calls,
             .callRequests, .callsRefused,
             .orphanCalls, .callTransactions, .callBranches, .redirects, .acksMissing,
-            .callResponses, .optionsAnswered, .sipReceived, .sipReceivedBytes, .sipSent,
+            .callResponses, .optionsAnswered, .sipReceived, .sipReceivedBytes,
+            .sipSent,
             .sipDropped, .udpReceiveErrors, .udpSendErrors, .workerHandoffs,
             .workerMailboxMessages, .workerRounds, .workerBusySeconds,
             .workerFactsStaged, .workerCommits, .storeCommits, .storeFacts, .storeCommitterCPU,
@@ -178,7 +179,8 @@ package enum Family: String, CaseIterable, Sendable {
         case .relaysInFlight: "Relayed REGISTER requests without a final answer yet."
         case .repliesHeld: "Answers that wait for the commit of what they promise."
         case .calls: "Requests outside a dialog, by the side they were passed to."
-        case .callRequests: "Requests that follow a call: inside a dialog, CANCEL, ACK."
+        case .callRequests:
+            "Requests beside calls: in dialogs, CANCEL, ACK, of phones to phones here."
         case .callsRefused: "Requests outside a dialog that were refused, by cause."
         case .orphanCalls: "Calls to a genuine contact ID of which no contact is held."
         case .callTransactions: "Calls begun with transactions, and copies of their requests."

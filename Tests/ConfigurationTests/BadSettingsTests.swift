@@ -193,6 +193,11 @@ struct BadSettingsTests {
             ("[calls]\nbranches = 65", "f:8:12: calls.branches is 65; allowed are 1 to 64"),
             ("[calls]\nring = '3m'", "f:8:8: calls.ring is \"3m\"; allowed are 181s to 1h"),
             ("[calls]\nreason_from_main = 'keep'", "f:8:20: calls.reason_from_main is \"keep\""),
+            (
+                "[calls]\nlocal = ['MESSAGE', 'INVITE']",
+                "f:8:21: calls.local is \"INVITE\"; allowed are \"MESSAGE\", \"OPTIONS\", \"PUBLISH\""
+            ),
+            ("[calls]\nlocal = 'MESSAGE'", "f:8:9: calls.local is \"MESSAGE\", not a list; "),
             ("[calls]\nredirect = 'follow'", "f:8:1: unknown key calls.redirect;"),
             ("[redirect]\nserver = 302", "f:8:10: redirect.server is 302, not text in quotes"),
             (

@@ -70,6 +70,8 @@ package final class Scene {
     package var storeDown = false
     package private(set) var disposition = WorkerCore.Disposition.done
     package var mayHandOver = true
+    /// Whether another worker has found who sent it.
+    package var isVouched = false
     private var calls = 0
     /// The bytes of what was drained last.
     package private(set) var lastBytes: [UInt8] = []
@@ -152,8 +154,8 @@ package final class Scene {
         bytes += [UInt8](repeating: 0, count: 64)
         disposition = core.receive(
             bytes.span, length: length, from: source, socket: socket, arrivedNs: now * 1_000_000,
-            now: instant, mayHandOver: mayHandOver, carried: &carried, location: &store,
-            outbox: &outbox)
+            now: instant, mayHandOver: mayHandOver, isVouched: isVouched, carried: &carried,
+            location: &store, outbox: &outbox)
     }
 
     package func endRound() {

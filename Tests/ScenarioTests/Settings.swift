@@ -46,6 +46,9 @@ enum Settings {
                 { $0.redirectServer = code }
             }
         case ("redirect.contacts", "registered"): return { $0.redirectsByUs = false }
+        case ("calls.local", _):
+            let methods = value.split(separator: " ").compactMap { localMethods[String($0)] }
+            return { $0.localMethods = CoreOptions.LocalMethods(methods) }
         case ("calls.branches", _):
             return number.map { number in { $0.branchesMax = Int(number) } }
         case ("calls.ring", _):
@@ -67,6 +70,10 @@ enum Settings {
         default: return nil
         }
     }
+
+    private static let localMethods: [String: CoreOptions.LocalMethods] = [
+        "MESSAGE": .message, "OPTIONS": .options, "PUBLISH": .publish,
+    ]
 
     private static func insert(_ placement: MainContact.Placement) -> (inout CoreOptions) -> Void {
         { $0.contact = Scene.options(placement: placement).contact }
