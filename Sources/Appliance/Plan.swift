@@ -105,6 +105,7 @@ struct Plan {
             case .publish: options.localMethods.insert(.publish)
             }
         }
+        options.answersQualify = settings.calls.qualify == .answer
         options.callsMax = max(1, settings.limits.callsMax / workers)
         options.callBytesMax = min(Int(settings.limits.callBytesMax) / workers, 4_095 << 20)
         options.removesExpired = settings.main.removesExpired

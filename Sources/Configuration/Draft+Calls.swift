@@ -15,11 +15,13 @@ extension Draft {
             "calls", "reason_from_main", .word(), standard: .pass)
         let reasonFromPhones: Placed<Settings.Reason> = reader.read(
             "calls", "reason_from_phones", .word(), standard: .replace)
+        let qualify: Placed<Settings.Qualify> = reader.read(
+            "calls", "qualify", .word(), standard: .forward)
         return Settings.Calls(
             strangers: strangers.value, fork: fork.value, branchesMax: branches.value,
             ringSeconds: ring.value, fixesContacts: fix.value,
             reasonFromMain: reasonFromMain.value, reasonFromPhones: reasonFromPhones.value,
-            local: readLocalMethods())
+            local: readLocalMethods(), qualify: qualify.value)
     }
 
     private mutating func readLocalMethods() -> [Settings.LocalMethod] {

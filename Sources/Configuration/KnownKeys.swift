@@ -24,8 +24,7 @@ enum KnownKeys {
             "calls",
             [
                 "strangers", "fork", "branches", "ring", "fix_contact", "reason_from_main",
-                "reason_from_phones",
-                "local",
+                "reason_from_phones", "local", "qualify",
             ]
         ),
         (

@@ -51,6 +51,7 @@ extension Settings {
             ("calls.reason_from_main", calls.reasonFromMain.rawValue),
             ("calls.reason_from_phones", calls.reasonFromPhones.rawValue),
             ("calls.local", calls.local.map(\.rawValue).joined(separator: " ")),
+            ("calls.qualify", calls.qualify.rawValue),
             ("redirect.from_main", redirect.fromMain.rawValue),
             ("redirect.from_phones", redirect.fromPhones.rawValue),
             (

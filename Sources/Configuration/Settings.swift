@@ -147,6 +147,7 @@ package struct Settings: Equatable, Sendable {
         package let reasonFromPhones: Reason
         /// Methods of phones' requests to phones here that do not go by way of the main registrar.
         package let local: [LocalMethod]
+        package let qualify: Qualify
     }
 
     /// What cannot form a dialog: what can goes by way of the main registrar, from its first request.
@@ -154,6 +155,13 @@ package struct Settings: Equatable, Sendable {
         case message = "MESSAGE"
         case options = "OPTIONS"
         case publish = "PUBLISH"
+    }
+
+    /// What becomes of the main side's OPTIONS to a phone.
+    package enum Qualify: String, CaseIterable, Sendable {
+        case forward
+        /// By what is known of the phone here.
+        case answer
     }
 
     /// In which order the phones of an address of record are called.

@@ -139,6 +139,8 @@ public struct CoreOptions: Sendable {
     public var strangers = Strangers.refuse
     /// What phones send to AORs that have a reachable phone here goes there, past the main registrar.
     public var localMethods: LocalMethods = []
+    /// Whether the main side's OPTIONS to a phone is answered by what is known of it here.
+    public var answersQualify = false
     public var forkOrder = ForkOrder.byQ
     /// Branches a call may open, one after the other or at once.
     public var branchesMax = 32

@@ -52,7 +52,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     case redirectsFollowed, redirectsFiltered, redirectsTooDeep, redirectsUntrusted
     case redirectsAnswered
     case acksMissing, acksUnsent, acksUnheard
-    case callsLocal
+    case callsLocal, qualifyReachable, qualifyGone
 
     // Commits, as the worker sees them.
     case factsStaged, commitsAcknowledged, commitsFailed

@@ -16,7 +16,8 @@ extension WorkerCore {
         case toAOR(AORKey)
         case toMain(ContactID?)
         case answer(UInt32, StaticString, Counter)
-        case options
+        /// 200 to OPTIONS: of ours, or in a phone's place.
+        case options(Counter)
         /// A phone's request that is for the phones of another worker.
         case elsewhere(Int)
         case drop
@@ -106,7 +107,7 @@ extension WorkerCore {
                 416, "Unsupported URI Scheme", bytes, via, source, socket, .rejectScheme, &outbox)
             return .done
         }
-        let way =
+        var way =
             isVouched
             ? wayOfPhone(bytes, uri, nil, hasToTag: hasToTag, isVouched: true)
             : way(
@@ -114,6 +115,11 @@ extension WorkerCore {
                 registration: temporary?.registration, sharedKey: sharedKey, fromKey: fromKey,
                 hasToTag: hasToTag, flow, location: &location)
         if case .elsewhere(let owner) = way { return .handOverVouched(to: owner) }
+        if options.answersQualify, index.method == .options, !hasToTag,
+            options.mainSide.contains(source)
+        {
+            way = qualified(way)
+        }
         if let value = index.value(.maxForwards),
             let hops = try? bytes.number(in: value, max: UInt64(UInt32.max)), hops == 0,
             !isOptions(way)
@@ -156,8 +162,8 @@ extension WorkerCore {
         case .answer(let code, let reason, let counter):
             refuse(code, reason, bytes, via, source, socket, counter, &outbox)
         case .drop, .elsewhere: counters.add(.droppedAck)
-        case .options:
-            counters.add(.optionsAnswered)
+        case .options(let counter):
+            counters.add(counter)
             outbox.begin()
             ResponseWriter.begin(
                 200, "OK", to: bytes, index, source: source, toTag: tag(bytes, via), &outbox)

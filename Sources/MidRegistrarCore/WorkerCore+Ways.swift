@@ -67,7 +67,7 @@ extension WorkerCore {
                 : .answer(480, "Temporarily Unavailable", .callsGone)
         }
         if isOurs {
-            if index.method == .options, !uri.hasUser { return .options }
+            if index.method == .options, !uri.hasUser { return .options(.optionsAnswered) }
             // Phones that were given our address as their domain call users at it; the main
             // registrar knows them. What was meant for a contact ID is none of theirs.
             let isUser = uri.hasUser && bytes.parameter("ctid", in: uri.parameters) == nil
@@ -102,6 +102,16 @@ extension WorkerCore {
         guard reachable(key) != nil else { return .toMain(caller) }
         counters.add(.callsLocal)
         return .toAOR(key)
+    }
+
+    /// What an OPTIONS of the main side to a phone is answered in its place.
+    func qualified(_ way: Way) -> Way {
+        switch way {
+        case .toPhone, .toAOR: return .options(.qualifyReachable)
+        case .answer(430, _, _), .answer(480, _, _):
+            return .answer(480, "Temporarily Unavailable", .qualifyGone)
+        case .toMain, .answer, .options, .elsewhere, .drop: return way
+        }
     }
 
     /// The live flow by which a token's contact is reached: the one that the token names if it is

@@ -176,6 +176,8 @@ extension Counter {
         case .acksUnsent: .series(.acksMissing, [Label("side", "caller")])
         case .acksUnheard: .series(.acksMissing, [Label("side", "callee")])
         case .callsLocal: .series(.callRequests, [Label("kind", "local")])
+        case .qualifyReachable: .series(.qualifyAnswered, [Label("code", "200")])
+        case .qualifyGone: .series(.qualifyAnswered, [Label("code", "480")])
         case .callResponses: .series(.callResponses, [])
         case .optionsAnswered: .series(.optionsAnswered, [])
 

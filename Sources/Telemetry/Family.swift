@@ -48,6 +48,7 @@ package enum Family: String, CaseIterable, Sendable {
     case acksMissing = "midreg_ack_missing_total"
     case callResponses = "midreg_call_responses_total"
     case optionsAnswered = "midreg_options_answered_total"
+    case qualifyAnswered = "midreg_qualify_answered_total"
 
     case sipReceived = "midreg_sip_received_messages_total"
     case sipReceivedBytes = "midreg_sip_received_bytes_total"
@@ -100,7 +101,7 @@ package enum Family: String, CaseIterable, Sendable {
             .removalsBraked, .contactsUnreachable, .mainProbes, .natPings, .calls,
             .callRequests, .callsRefused,
             .orphanCalls, .callTransactions, .callBranches, .redirects, .acksMissing,
-            .callResponses, .optionsAnswered, .sipReceived, .sipReceivedBytes,
+            .callResponses, .optionsAnswered, .qualifyAnswered, .sipReceived, .sipReceivedBytes,
             .sipSent,
             .sipDropped, .udpReceiveErrors, .udpSendErrors, .workerHandoffs,
             .workerMailboxMessages, .workerRounds, .workerBusySeconds,
@@ -128,7 +129,7 @@ package enum Family: String, CaseIterable, Sendable {
             .removalsOwed, .relaysInFlight, .repliesHeld, .calls, .callRequests, .callsRefused,
             .orphanCalls, .callTransactions, .callBranches, .redirects, .callsHeld,
             .callBranchesHeld, .callBytes, .acksMissing, .callResponses, .optionsAnswered,
-            .sipReceivedBytes,
+            .qualifyAnswered, .sipReceivedBytes,
             .sipDropped, .storeDown, .storeCommits, .storeCommitDuration, .storeFacts,
             .storeUsedBytes, .storeSizeBytes, .storeCommitterCPU, .logSuppressed, .buildInfo,
             .startTime, .processResidentMemory, .processCPU, .processOpenFiles:
@@ -192,6 +193,7 @@ package enum Family: String, CaseIterable, Sendable {
         case .acksMissing: "Final responses of calls whose ACK was missing, by who owed it."
         case .callResponses: "Responses passed on for requests other than REGISTER."
         case .optionsAnswered: "OPTIONS requests answered here."
+        case .qualifyAnswered: "OPTIONS of the main side answered in a phone's place, by status."
         case .sipReceived: "SIP messages received, by worker, transport, and kind."
         case .sipReceivedBytes: "Bytes of the SIP messages received."
         case .sipSent: "SIP messages sent, by worker and transport."

@@ -198,6 +198,10 @@ struct BadSettingsTests {
                 "f:8:21: calls.local is \"INVITE\"; allowed are \"MESSAGE\", \"OPTIONS\", \"PUBLISH\""
             ),
             ("[calls]\nlocal = 'MESSAGE'", "f:8:9: calls.local is \"MESSAGE\", not a list; "),
+            (
+                "[calls]\nqualify = 'yes'",
+                "f:8:11: calls.qualify is \"yes\"; allowed are \"forward\""
+            ),
             ("[calls]\nredirect = 'follow'", "f:8:1: unknown key calls.redirect;"),
             ("[redirect]\nserver = 302", "f:8:10: redirect.server is 302, not text in quotes"),
             (

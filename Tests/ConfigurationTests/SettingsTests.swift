@@ -31,6 +31,7 @@ struct GoodSettingsTests {
                 "calls.ring=181s", "calls.fix_contact=false",
                 "calls.reason_from_main=pass",
                 "calls.reason_from_phones=replace", "calls.local=",
+                "calls.qualify=forward",
                 "redirect.from_main=pass", "redirect.from_phones=pass", "redirect.trusted=",
                 "redirect.max_total=16", "redirect.max_per_branch=8", "redirect.max_depth=3",
                 "redirect.rules=", "redirect.otherwise=allow", "redirect.when=at-once",
@@ -102,6 +103,7 @@ struct GoodSettingsTests {
             reason_from_main = "drop"
             reason_from_phones = "pass"
             local = ["OPTIONS", "MESSAGE", "PUBLISH"]
+            qualify = "answer"
             [redirect]
             from_main = "follow"
             from_phones = "follow"
@@ -155,7 +157,7 @@ struct GoodSettingsTests {
                 "calls.fork=parallel", "calls.branches=64", "calls.ring=1h",
                 "calls.fix_contact=true",
                 "calls.reason_from_main=drop", "calls.reason_from_phones=pass",
-                "calls.local=OPTIONS MESSAGE PUBLISH",
+                "calls.local=OPTIONS MESSAGE PUBLISH", "calls.qualify=answer",
                 "redirect.from_main=follow", "redirect.from_phones=follow",
                 "redirect.trusted=10.0.0.30 10.0.0.31:5062",
                 "redirect.max_total=64", "redirect.max_per_branch=1", "redirect.max_depth=16",

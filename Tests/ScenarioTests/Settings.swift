@@ -49,6 +49,8 @@ enum Settings {
         case ("calls.local", _):
             let methods = value.split(separator: " ").compactMap { localMethods[String($0)] }
             return { $0.localMethods = CoreOptions.LocalMethods(methods) }
+        case ("calls.qualify", "forward"): return { $0.answersQualify = false }
+        case ("calls.qualify", "answer"): return { $0.answersQualify = true }
         case ("calls.branches", _):
             return number.map { number in { $0.branchesMax = Int(number) } }
         case ("calls.ring", _):
