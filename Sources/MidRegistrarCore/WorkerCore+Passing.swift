@@ -15,7 +15,8 @@ extension WorkerCore {
         let hop = edgeHop(
             bytes, place, target, following: cut.following, hasToken: keepsURI,
             location: &location)
-        let strict = strictHop(bytes, cut, overPath: hop?.writesPath ?? false)
+        let strict = strictHop(
+            bytes, cut, overPath: hop?.writesPath ?? false, toMain: false)
         // Back to the address the phone itself registered (the URI of its Contact).
         let contact = keepsURI ? nil : place.map { table[$0].record } ?? RecordNumber.none
         outbox.begin()
@@ -58,7 +59,7 @@ extension WorkerCore {
         _ bytes: Span<UInt8>, _ via: ViaValue, _ flow: Flow, _ id: ContactID?, isInDialog: Bool,
         _ route: RouteCut, _ outbox: inout Outbox
     ) {
-        let strict = strictHop(bytes, route, overPath: false)
+        let strict = strictHop(bytes, route, overPath: false, toMain: true)
         outbox.begin()
         ForwardedRequest.beginStartLine(bytes, index, &outbox)
         if let strict {
@@ -110,14 +111,28 @@ extension WorkerCore {
         }
     }
 
-    /// - Parameter overPath: whether the Path that stands in `path` comes before the Route.
-    func strictHop(_ bytes: Span<UInt8>, _ cut: RouteCut, overPath: Bool) -> StrictHop? {
+    /// - Parameters:
+    ///   - overPath: whether the Path that stands in `path` comes before the Route.
+    ///   - toMain: whether it goes to the main registrar, as everything of a phone's does: then a router
+    ///     that Route names by another's address is not the next hop, and what it needs is the main
+    ///     registrar's to write (§16.6 step 6).
+    func strictHop(
+        _ bytes: Span<UInt8>, _ cut: RouteCut, overPath: Bool, toMain: Bool
+    ) -> StrictHop? {
         if overPath {
             return RouteSet.strictRouter(path.span, path: ByteRange(0, path.count)).map {
                 StrictHop(ofPath: $0.uri, rest: $0.rest, cut)
             }
         }
         guard cut.isStrict, let uri = try? SIPURI(bytes, cut.following) else { return nil }
+        if toMain,
+            let router = TransportAddress(
+                host: bytes.extracting(uri.host.start..<uri.host.end),
+                port: uri.port == 0 ? 5_060 : uri.port),
+            !options.mainSide.contains(router)
+        {
+            return nil
+        }
         return StrictHop(ofRoute: uri, cut.withoutFirst)
     }
 

@@ -288,7 +288,8 @@ extension WorkerCore {
         let handle = calls[branch: branch].call
         let bytes = request.span
         let route = calls[call: handle].route
-        let strict = strictHop(bytes, route, overPath: writesPath)
+        let isToMain = target.kind == .main || target.kind == .redirected
+        let strict = strictHop(bytes, route, overPath: writesPath, toMain: isToMain)
         ForwardedRequest.beginStartLine(bytes, request.index, &outbox)
         if let strict {
             strict.writeURI(bytes, path.span, &outbox)
@@ -305,7 +306,6 @@ extension WorkerCore {
         ForkedBranch(slot: branch.slot, generation: branch.generation, loop: loop).write(
             options.steering, under: options.keys, body: &sealed, scratch: &scratch, to: &outbox)
         outbox.write(";rport\r\n")
-        let isToMain = target.kind == .main || target.kind == .redirected
         if target.hasID {
             // Towards the main registrar the caller's flow is what leads back.
             let back =
