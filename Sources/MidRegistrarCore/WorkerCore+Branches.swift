@@ -330,15 +330,21 @@ extension WorkerCore {
         _ branch: SlotHandle, _ bytes: Span<UInt8>, _ outbox: inout Outbox
     ) {
         guard let request = recall(calls[branch: branch].sent) else { return }
-        outbox.begin()
-        let isWritten = Self.writeAck(of: request, answeredBy: bytes, index, &outbox)
+        // Kept before it is sent: where there is no room to send it, the next copy of the response brings
+        // it out, and not the request.
+        work.begin()
+        let isWritten = Self.writeAck(of: request, answeredBy: bytes, index, &work)
         giveBack(request)
-        guard isWritten, !outbox.overflowed else {
-            outbox.abandon()
-            return
-        }
-        calls.setSent(of: branch, calls.bytes.store(outbox.open) ?? .none)
-        outbox.end(to: calls[branch: branch].peer, from: calls[branch: branch].socket)
+        let kept = isWritten ? Self.store(work, in: &calls.bytes) : .none
+        work.abandon()
+        calls.setSent(of: branch, kept)
+        resendAck(branch, &outbox)
+    }
+
+    private static func store(
+        _ work: borrowing Outbox, in pool: inout BytePool
+    ) -> BytesHandle {
+        work.overflowed ? .none : pool.store(work.open) ?? .none
     }
 
     // MARK: Writing what was recalled

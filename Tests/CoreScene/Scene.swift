@@ -177,6 +177,16 @@ package final class Scene {
         return core.sync(aor: bytes.span)
     }
 
+    /// Leaves no room for another message, as many of one round do.
+    package func fillOutbox() {
+        var isFull = false
+        while !isFull {
+            outbox.begin()
+            outbox.write("\r\n")
+            isFull = !outbox.end(to: stranger, from: listener)
+        }
+    }
+
     /// What went out since it was asked last.
     package func drain() -> [Sent] {
         var sent: [Sent] = []

@@ -41,6 +41,37 @@ struct Fork {
     }
 }
 
+@Suite("Calls while a round has more to send than there is room")
+struct FullOutboxTests {
+    @Test func `a refusal that comes again gets its ACK, and not the INVITE`() {
+        let fork = Fork([nil, nil])
+        let invite = fork.invite()[1]
+        fork.scene.fillOutbox()
+        let refusal = answer(invite, 486, without: true)
+        fork.scene.deliver(refusal, from: invite.to)
+        fork.scene.endRound()
+        #expect(!fork.scene.drain().contains { $0.to == invite.to })
+        let again = fork.scene.send(refusal, from: invite.to)
+        #expect(again.map(\.method) == ["ACK"])
+        #expect(again.map(\.to) == [invite.to])
+        #expect(again.first?.first("Via") == invite.first("Via"))
+    }
+
+    @Test func `a CANCEL goes with the next round`() {
+        let fork = Fork([nil, nil])
+        let sent = fork.invite()
+        for invite in sent.dropFirst() { _ = fork.respond(180, to: invite) }
+        fork.scene.fillOutbox()
+        fork.scene.deliver(answer(sent[1], 200, without: true), from: sent[1].to)
+        fork.scene.endRound()
+        #expect(!fork.scene.drain().contains { $0.method == "CANCEL" })
+        let later = fork.scene.advance(ms: 10)
+        #expect(later.map(\.method) == ["CANCEL"])
+        #expect(later.map(\.to) == [sent[2].to])
+        #expect(later[0].all("Reason") == ["SIP;cause=200;text=\"Call completed elsewhere\""])
+    }
+}
+
 @Suite("Forking (RFC 3261 §16.6, §16.7)")
 struct ForkTests {
     @Test func `calls the phones of the highest q first`() {
