@@ -58,7 +58,12 @@ struct ModelBest {
 
 /// A branch as the judge remembers it.
 struct CallBranch {
-    enum State { case calling, proceeding, completed, accepted, over }
+    enum State {
+        case calling, proceeding, completed, accepted
+        /// Cancelled, silent for 64·T1, and heard all the same for as long again.
+        case overdue
+        case over
+    }
 
     let via: String
     let request: Int
@@ -110,6 +115,13 @@ extension CallWorld {
             if branches[number].isPending {
                 let request = requests[branches[number].request]
                 if !request.isAnswered { request.best.offerSilence() }
+                if request.method == "INVITE", branches[number].state == .proceeding,
+                    branches[number].cancel != nil
+                {
+                    branches[number].state = .overdue
+                    branches[number].deadline += 32_000
+                    continue
+                }
             }
             branches[number].state = .over
         }
@@ -224,7 +236,7 @@ extension CallWorld {
                     owe(.response(request: request.number, code: code, tag: tag))
                 }
             }
-        case (.calling, ..<300), (.proceeding, ..<300):
+        case (.calling, ..<300), (.proceeding, ..<300), (.overdue, 200..<300):
             branches[number].state = .accepted
             branches[number].deadline = now + 32_000
             owe(.response(request: request.number, code: code, tag: tag))
@@ -248,6 +260,11 @@ extension CallWorld {
                 request.isClosed = true
                 condemn(request, but: number, .refused(code))
             }
+        case (.overdue, 300...):
+            branches[number].state = .completed
+            branches[number].deadline = now + 32_000
+            branches[number].acknowledgedTag = tag
+            owe(.ack(branch: number))
         case (.completed, 300...): if !plan.isTight { owe(.ack(branch: number)) }
         default: break
         }
