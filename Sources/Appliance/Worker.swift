@@ -56,6 +56,9 @@ struct Worker {
             now = timeline.instant(atBootMs: roundStartNs / 1_000_000)
             core.setDate(wallSeconds: Clock.wallMilliseconds() / 1_000)
 
+            // Rung after the wait, it is drained in the next round; the mail is taken in this one.
+            var isRung = false
+            for event in 0..<ready where poll.tag(of: event) == Self.mailboxTag { isRung = true }
             if switchboard.isStopping {
                 // Nothing new; what was promised to the store gets half a second to be answered.
                 if stoppingSince == nil { stoppingSince = now }
@@ -71,7 +74,7 @@ struct Worker {
                         &drops, arrivedNs: roundStartNs, now: now)
                 }
             }
-            switchboard.wakeups[number].drain()
+            if isRung { switchboard.wakeups[number].drain() }
             takeMail(&core, &location, &outbox, &sender, &carried, now: now)
             settle(&core, &location, &outbox, now: now)
             follow(&core, now: now)

@@ -23,8 +23,8 @@ public struct BestResponse: BitwiseCopyable, Sendable {
     /// Whether the best is one that nobody sent: then there are no bytes, and the response is made
     /// from the request.
     public private(set) var isOwn = false
-    /// The branch of the best.
-    public private(set) var branch: UInt32 = 0
+    /// The number of the branch of the best, from 1; 0 if it is ours.
+    public private(set) var branch: UInt16 = 0
     /// Its status as it came; 0 if there is none yet.
     public private(set) var status: UInt32 = 0
 
@@ -33,25 +33,25 @@ public struct BestResponse: BitwiseCopyable, Sendable {
     /// Takes in a final response that came on a branch.
     ///
     /// - Parameter status: 300 to 699.
-    public mutating func offer(_ status: UInt32, from branch: UInt32) -> Verdict {
+    public mutating func offer(_ status: UInt32, from branch: UInt16) -> Verdict {
         take(status, from: branch, isOwn: false)
     }
 
     /// Takes in that a branch ended without a final response: as a 408 (§16.8), or, once the caller
     /// has cancelled, as the 487 that the CANCEL should have led to.
-    public mutating func offerSilence(of branch: UInt32) -> Verdict {
+    public mutating func offerSilence(of branch: UInt16) -> Verdict {
         take(isCancelled ? 487 : 408, from: branch, isOwn: true)
     }
 
     /// Takes in that a target could not be tried, with the status that we would answer alone: it speaks
     /// of us, so a 503 of it stays one.
-    public mutating func offerOwn(_ status: UInt32) { _ = take(status, from: .max, isOwn: true) }
+    public mutating func offerOwn(_ status: UInt32) { _ = take(status, from: 0, isOwn: true) }
 
     /// Notes that the caller has cancelled: from now on a 487 counts before all but a 6xx. One that
     /// was dropped before does not come back; branches that still ring will bring another.
     public mutating func cancel() { isCancelled = true }
 
-    private mutating func take(_ status: UInt32, from branch: UInt32, isOwn: Bool) -> Verdict {
+    private mutating func take(_ status: UInt32, from branch: UInt16, isOwn: Bool) -> Verdict {
         precondition(status >= 300 && status < 700, "it is a final response and none of success")
         guard self.status == 0 || rank(status, isOwn) < rank(self.status, self.isOwn) else {
             return Self.isChallenge(status) && Self.isChallenge(self.status) ? .challenges : .drop

@@ -6,7 +6,7 @@ public import SIPMessage
 /// does not.
 ///
 /// It is room that is taken once and used for one response after the other: ``read(_:_:)``,
-/// ``deny(_:)`` for what the caller does not want, ``follow(_:policy:isSecure:_:into:)``, then
+/// ``deny(_:)`` for what the caller does not want, ``follow(_:policy:_:into:)``, then
 /// ``isAllGone`` or ``writeRemaining(_:_:_:)``.
 public struct RedirectTargets: ~Copyable {
     /// The most contacts that are looked at; of a longer list none is followed.
@@ -67,10 +67,9 @@ public struct RedirectTargets: ~Copyable {
     ///
     /// - Parameters:
     ///   - bytes: of the response that was read.
-    ///   - isSecure: whether the request came with a SIPS request-URI.
     ///   - origin: of each new target.
     public mutating func follow(
-        _ bytes: Span<UInt8>, policy: RedirectPolicy, isSecure: Bool, _ origin: Target.Origin,
+        _ bytes: Span<UInt8>, policy: RedirectPolicy, _ origin: Target.Origin,
         into targets: inout TargetSet
     ) {
         var followed = 0
@@ -78,7 +77,7 @@ public struct RedirectTargets: ~Copyable {
             let uri = contacts[number].uri
             var fate =
                 targets.has(bytes, uri)
-                ? .known : Self.judge(bytes, uri, policy: policy, isSecure: isSecure)
+                ? .known : Self.judge(bytes, uri, policy: policy, isSecure: targets.isSecure)
             if fate == .followed, Int(origin.depth) > policy.depthMax { fate = .tooDeep }
             if fate == .followed,
                 followed >= policy.perBranchMax || targets.followedCount >= policy.totalMax

@@ -80,6 +80,9 @@ public struct TargetSet: ~Copyable {
         get { uris.span }
     }
 
+    /// Whether the request came with a SIPS request-URI.
+    public var isSecure: Bool { requestURI.scheme == .sips }
+
     public subscript(place: Int) -> Target {
         precondition(place >= 0 && place < count, "the target is there")
         return targets[place]

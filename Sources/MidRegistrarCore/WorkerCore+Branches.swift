@@ -156,7 +156,9 @@ extension WorkerCore {
             }
         } else if code == 487, calls[branch: branch].why == .unanswered {
             // It ended because nobody answered in time, not because its caller gave up (§16.8).
-            if calls[call: handle].best.offerSilence(of: branch.slot) == .best(keepsOthers: false) {
+            if calls[call: handle].best.offerSilence(of: calls[branch: branch].number)
+                == .best(keepsOthers: false)
+            {
                 releaseKept(handle)
             }
         } else if code != 487 || !wasGivenUp(branch) {
@@ -203,7 +205,7 @@ extension WorkerCore {
     mutating func keep(
         _ code: UInt32, _ bytes: Span<UInt8>, of branch: SlotHandle, _ handle: SlotHandle
     ) {
-        switch calls[call: handle].best.offer(code, from: branch.slot) {
+        switch calls[call: handle].best.offer(code, from: calls[branch: branch].number) {
         case .drop: return
         case .best(keepsOthers: false): releaseKept(handle)
         case .best, .challenges: break
@@ -297,7 +299,7 @@ extension WorkerCore {
             calls.reschedule(call: handle)
             return
         }
-        guard let branch = calls.branch(of: handle, inSlot: best.branch),
+        guard let branch = calls.branch(of: handle, numbered: best.branch),
             let response = recall(calls[branch: branch].response)
         else {
             answerOwn(handle, best.forwardedStatus, at: now, &outbox)

@@ -129,7 +129,9 @@ extension WorkerCore {
         counters.add(.branchesSilent)
         guard !calls[call: handle].flags.contains(.answered) else { return }
         if tryNextFlow(of: branch, at: now, location: &location, outbox: &outbox) { return }
-        if calls[call: handle].best.offerSilence(of: branch.slot) == .best(keepsOthers: false) {
+        if calls[call: handle].best.offerSilence(of: calls[branch: branch].number)
+            == .best(keepsOthers: false)
+        {
             releaseKept(handle)
         }
         proceed(

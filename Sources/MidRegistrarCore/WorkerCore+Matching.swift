@@ -23,11 +23,7 @@ extension WorkerCore {
             next = table.next(after: place)
             guard table[place].record != .none else { continue }
             let same = location.read(table[place].record) { fact -> Bool in
-                let range = Fact.range(of: .contact, in: fact)
-                guard
-                    let stored = try? NameAddress(fact, from: range.start, to: range.end),
-                    let uri = try? SIPURI(fact, stored.uri)
-                else { return false }
+                guard let (stored, uri) = Fact.contact(in: fact) else { return false }
                 // Two instances are two contacts, whatever their URIs.
                 if !contact.instance.isEmpty,
                     fact.parameter("+sip.instance", in: stored.parameters) != nil

@@ -149,10 +149,7 @@ extension WorkerCore {
             return true
         }
         let isWritten = location.read(contact) { fact -> Bool in
-            let range = Fact.range(of: .contact, in: fact)
-            guard let contact = try? NameAddress(fact, from: range.start, to: range.end),
-                let uri = try? SIPURI(fact, contact.uri)
-            else { return false }
+            guard let (_, uri) = Fact.contact(in: fact) else { return false }
             ForwardedRequest.writeURI(uri, in: fact, &outbox)
             return true
         }

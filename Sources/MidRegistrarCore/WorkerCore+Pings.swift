@@ -109,11 +109,7 @@ extension WorkerCore {
         hash.update(word: binding.identity)
         let callID = hash.finish()
         let isWritten = location.read(binding.record) { fact -> Bool in
-            let range = Fact.range(of: .contact, in: fact)
-            guard
-                let contact = try? NameAddress(fact, from: range.start, to: range.end),
-                let uri = try? SIPURI(fact, contact.uri)
-            else { return false }
+            guard let (_, uri) = Fact.contact(in: fact) else { return false }
             let target = ByteRange(
                 uri.whole.start, uri.headers.isEmpty ? uri.whole.end : uri.headers.start - 1)
             OwnRequest.begin(

@@ -141,14 +141,14 @@ extension WorkerCore {
             var next = table.first(of: key)
             while let place = next {
                 next = table.next(after: place)
-                // Once for each contact, by its newest flow (RFC 5626 §7).
-                guard table[place].state == .live,
-                    table.liveFlows(of: table.id(place)).newest == place
-                else { continue }
+                guard isNewestFlow(place) else { continue }
                 var target = CallTarget(.contact, table[place].id)
                 if options.forkOrder == .byQ {
-                    let q = location.read(table[place].record) { fact in Self.q(of: fact) }
-                    target.rank = Int16(QValue.unsaid.thousandths) - Int16(q ?? 1_000)
+                    let q = location.read(table[place].record) { fact in
+                        Fact.contact(in: fact).flatMap { Self.q(of: $0.value, in: fact) }
+                    }
+                    let unsaid = QValue.unsaid.thousandths
+                    target.rank = Int16(unsaid) - Int16((q ?? nil) ?? unsaid)
                 }
                 add(target, to: handle)
             }
@@ -161,14 +161,10 @@ extension WorkerCore {
         if !calls.add(target, to: handle) { offer(503, of: handle) }
     }
 
-    /// What a phone gave its contact as preference, in thousandths.
-    private static func q(of fact: Span<UInt8>) -> UInt16 {
-        let range = Fact.range(of: .contact, in: fact)
-        guard let contact = try? NameAddress(fact, from: range.start, to: range.end),
-            let text = fact.parameter("q", in: contact.parameters),
-            let q = try? QValue(fact, text)
-        else { return QValue.unsaid.thousandths }
-        return q.thousandths
+    /// What a phone gave its contact as preference, in thousandths; `nil` if nothing that can be read.
+    static func q(of contact: NameAddress, in fact: Span<UInt8>) -> UInt16? {
+        guard let text = fact.parameter("q", in: contact.parameters) else { return nil }
+        return (try? QValue(fact, text))?.thousandths
     }
 
     // MARK: Branches
@@ -455,7 +451,6 @@ extension WorkerCore {
         outbox.end(to: calls[call: handle].peer, from: calls[call: handle].socket)
         if code >= 200 {
             calls.noteAnswered(call: handle)
-            if code < 300 { calls[call: handle].flags.insert(.succeeded) }
         }
         calls.reschedule(call: handle)
     }

@@ -32,8 +32,7 @@ extension WorkerCore {
             code, to: bytes, index, source: flow.peer, toTag: tag(bytes, via), &outbox)
         while let place = first {
             first = isOne ? nil : table.next(after: place)
-            // Once for each contact, by its newest flow.
-            guard isOne || table.liveFlows(of: table.id(place)).newest == place else { continue }
+            guard isOne || isNewestFlow(place) else { continue }
             writeContact(of: place, at: now, location: &location, &outbox)
         }
         ResponseWriter.finish(&outbox)
@@ -45,18 +44,14 @@ extension WorkerCore {
         of place: BindingIndex, at now: Instant, location: inout Location, _ outbox: inout Outbox
     ) {
         let binding = table[place]
-        let seconds = binding.deadline.millisecondsSince(now) / 1_000
+        let seconds = binding.deadline.secondsLeft(at: now)
         let us =
             options.redirectsByUs
             ? MainContact(
                 placement: options.contact.placement == .user ? .user : .parameter,
                 advertised: options.contact.advertised) : nil
         _ = location.read(binding.record) { fact in
-            let range = Fact.range(of: .contact, in: fact)
-            guard let contact = try? NameAddress(fact, from: range.start, to: range.end),
-                let uri = try? SIPURI(fact, contact.uri)
-            else { return }
-            let q = fact.parameter("q", in: contact.parameters).flatMap { try? QValue(fact, $0) }
+            guard let (contact, uri) = Fact.contact(in: fact) else { return }
             RedirectAnswer.beginContact(&outbox)
             if let us {
                 us.writeURI(binding.id, fact, uri, aor: fact, &outbox)
@@ -64,7 +59,7 @@ extension WorkerCore {
                 outbox.write(fact, uri.whole)
             }
             RedirectAnswer.endContact(
-                q: q?.thousandths, expires: UInt32(clamping: seconds), &outbox)
+                q: Self.q(of: contact, in: fact), expires: seconds, &outbox)
         }
     }
 }

@@ -29,7 +29,7 @@ extension WorkerCore {
             return false
         }
         guard let request = recall(calls[call: handle].request) else { return false }
-        let isSecure = fillTargets(of: handle, request, location: &location)
+        fillTargets(of: handle, request, location: &location)
         giveBack(request)
         var origin = Target.Origin()
         origin.parent = calls[branch: branch].number
@@ -41,7 +41,7 @@ extension WorkerCore {
         }
         let known = targetSet.count
         redirect.follow(
-            bytes, policy: options.redirects, isSecure: isSecure, origin, into: &targetSet)
+            bytes, policy: options.redirects, origin, into: &targetSet)
         if options.redirects.cancelsOthers, redirect.count(of: .followed) > 0 {
             calls.dropTargets(of: handle)
         }
@@ -107,14 +107,10 @@ extension WorkerCore {
     // MARK: What was tried
 
     /// Fills the target set with everything that a call has tried or is going to.
-    ///
-    /// - Returns: whether it came with a SIPS request-URI.
     private mutating func fillTargets<Location: LocationService & ~Copyable>(
         of handle: SlotHandle, _ request: borrowing Recalled, location: inout Location
-    ) -> Bool {
-        guard let requestURI = try? SIPURI(request.span, request.index.requestURI) else {
-            return false
-        }
+    ) {
+        guard let requestURI = try? SIPURI(request.span, request.index.requestURI) else { return }
         Self.begin(&targetSet, request, requestURI)
         for number in 1...max(1, calls[call: handle].opened) {
             guard let branch = calls.branch(of: handle, numbered: number),
@@ -132,17 +128,12 @@ extension WorkerCore {
             case .contact:
                 guard let place = place(of: target) else { continue }
                 _ = location.read(table[place].record) { fact in
-                    let range = Fact.range(of: .contact, in: fact)
-                    guard
-                        let contact = try? NameAddress(fact, from: range.start, to: range.end),
-                        let uri = try? SIPURI(fact, contact.uri)
-                    else { return }
+                    guard let (_, uri) = Fact.contact(in: fact) else { return }
                     targetSet.add(fact, uri, number: 0, target.origin)
                 }
             case .main, .flow: continue
             }
         }
-        return requestURI.scheme == .sips
     }
 
     private static func begin(
@@ -185,7 +176,7 @@ extension WorkerCore {
         _ request: borrowing Recalled, location: inout Location, _ outbox: inout Outbox
     ) {
         let handle = calls[branch: branch].call
-        _ = fillTargets(of: handle, request, location: &location)
+        fillTargets(of: handle, request, location: &location)
         let number = calls[branch: branch].number
         Self.add(calls.bytes, target, number: number, to: &targetSet)
         if options.redirects.writesDiversion {

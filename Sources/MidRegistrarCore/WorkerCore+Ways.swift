@@ -170,15 +170,18 @@ extension WorkerCore {
                 table[other].flow.socket == token.socket
             else { continue }
             let isNamed = location.read(table[other].record) { fact -> Bool in
-                let range = Fact.range(of: .contact, in: fact)
-                guard let contact = try? NameAddress(fact, from: range.start, to: range.end),
-                    let own = try? SIPURI(fact, contact.uri)
-                else { return false }
+                guard let (_, own) = Fact.contact(in: fact) else { return false }
                 return SIPURI.equivalent(uri, in: bytes, own, in: fact)
             }
             if isNamed == true { return other }
         }
         return nil
+    }
+
+    /// Whether a binding is the newest flow of its contact that can be reached: a contact is called, and
+    /// told of, once (RFC 5626 §7).
+    func isNewestFlow(_ place: BindingIndex) -> Bool {
+        table[place].state == .live && table.liveFlows(of: table.id(place)).newest == place
     }
 
     /// The ID of a contact that was imported with the number in a request-URI.

@@ -1,6 +1,6 @@
 public import Bytes
 public import Keys
-internal import SIPMessage
+public import SIPMessage
 
 /// The durable part of a binding: what the main registrar agreed to (the list of what is needed to
 /// serve it after a restart, to judge its next refresh, and to remove it).
@@ -202,6 +202,15 @@ public struct Fact: Sendable {
         for earlier in 0..<text.rawValue { start += Int(bytes.two(at: 184 + 2 * earlier)) }
         let end = start + Int(bytes.two(at: lengthOffset(text)))
         return end <= bytes.count ? ByteRange(start, end) : .none
+    }
+
+    /// The contact of a fact and its URI; `nil` if it cannot be read.
+    public static func contact(in bytes: Span<UInt8>) -> (value: NameAddress, uri: SIPURI)? {
+        let range = range(of: .contact, in: bytes)
+        guard let value = try? NameAddress(bytes, from: range.start, to: range.end),
+            let uri = try? SIPURI(bytes, value.uri)
+        else { return nil }
+        return (value, uri)
     }
 
     /// The bytes of a fact with another end of what the main registrar holds.

@@ -78,7 +78,7 @@ struct AllocationTests {
             (origin.parent, origin.depth) = (1, 1)
             redirect.read(moved.bytes.span, moved.index)
             redirect.follow(
-                moved.bytes.span, policy: policy, isSecure: false, origin, into: &set)
+                moved.bytes.span, policy: policy, origin, into: &set)
             followed = set.followedCount
             redirect.writeRemaining(moved.bytes.span, moved.index, &outbox)
             Diversion.write(span, uri.whole, &outbox)

@@ -63,10 +63,10 @@ struct RedirectTargetsTests {
             ("<sip:c@bad.test>", false, .filtered), ("<sip:c@bad.test>", true, .downgrade),
         ] as [(String, Bool, ContactFate)])
     func `each contact has one fate`(contact: String, isSecure: Bool, fate: ContactFate) throws {
-        var trial = try Trial()
+        var trial = try Trial(own: isSecure ? "sips:me@own.test" : "sip:me@own.test")
         trial.policy.filter = RedirectFilter(
             [.init(.deny, host: HostPattern("bad.test"))], otherwise: .allow)
-        try trial.follow("Contact: \(contact)\n", isSecure: isSecure)
+        try trial.follow("Contact: \(contact)\n")
         for other in ContactFate.allCases {
             #expect(trial.count(other) == (other == fate ? 1 : 0), "\(other)")
         }
@@ -203,10 +203,10 @@ private struct Trial: ~Copyable {
     /// What is left of the last 3xx.
     var remaining = ""
 
-    init(targetsMax: Int = 32) throws {
-        let bytes = Array("sip:me@own.test sip:b@192.0.2.1".utf8)
-        let own = try SIPURI(bytes.span, ByteRange(0, 15))
-        let binding = try SIPURI(bytes.span, ByteRange(16, bytes.count))
+    init(own text: String = "sip:me@own.test", targetsMax: Int = 32) throws {
+        let bytes = Array("\(text) sip:b@192.0.2.1".utf8)
+        let own = try SIPURI(bytes.span, ByteRange(0, text.utf8.count))
+        let binding = try SIPURI(bytes.span, ByteRange(text.utf8.count + 1, bytes.count))
         var targets = TargetSet(targetsMax: targetsMax, bytesMax: 8_192)
         targets.begin(bytes.span, requestURI: own)
         targets.add(bytes.span, binding, number: 1, Target.Origin())
@@ -214,8 +214,8 @@ private struct Trial: ~Copyable {
     }
 
     mutating func follow(
-        _ contacts: String, status: Int = 302, body: String = "", isSecure: Bool = false,
-        depth: UInt8 = 1, denying denied: Int? = nil, givingUp gone: String? = nil
+        _ contacts: String, status: Int = 302, body: String = "", depth: UInt8 = 1,
+        denying denied: Int? = nil, givingUp gone: String? = nil
     ) throws {
         let sample = try Sample(
             RedirectTargetsTests.response(contacts, status: status, body: body))
@@ -224,7 +224,7 @@ private struct Trial: ~Copyable {
         redirect.read(sample.bytes.span, sample.index)
         if let denied { redirect.deny(denied) }
         redirect.follow(
-            sample.bytes.span, policy: policy, isSecure: isSecure, origin, into: &set)
+            sample.bytes.span, policy: policy, origin, into: &set)
         if let gone, let place = targets.firstIndex(of: gone) {
             redirect.giveUp(set[place + 1], of: set, sample.bytes.span)
         }

@@ -146,7 +146,7 @@ private struct RedirectTrip: ~Copyable {
         set.begin(target.span, requestURI: uri)
         set.add(target.span, uri, number: 1, Target.Origin())
         redirect.read(span, index)
-        redirect.follow(span, policy: policy, isSecure: false, Self.origin, into: &set)
+        redirect.follow(span, policy: policy, Self.origin, into: &set)
         outbox.clear()
         outbox.begin()
         redirect.writeRemaining(span, index, &outbox)
@@ -170,7 +170,7 @@ private struct RedirectTrip: ~Copyable {
         }
         guard targets == 1 + redirect.count(of: .followed) else { return "another target" }
         redirect.read(new, index)
-        redirect.follow(new, policy: policy, isSecure: false, Self.origin, into: &set)
+        redirect.follow(new, policy: policy, Self.origin, into: &set)
         guard redirect.count == before.count - before.gone else { return "other contacts" }
         return set.count == targets ? nil : "it is followed twice"
     }
